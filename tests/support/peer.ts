@@ -17,10 +17,14 @@ export function testWithPeer(
   body: () => void | Promise<void>,
 ): void {
   const missing = files.filter((file) => !existsSync(file));
-  if (missing.length === 0) return test(name, body);
   const title = `${name} [needs package ${debianPackage}: ${missing.join(', ')} missing]`;
-  if (!inCi) return test.skip(title, body);
-  return test(title, () => {
-    throw new Error(`peer missing in CI: install ${debianPackage}`);
-  });
+  if (missing.length === 0) {
+    test(name, body);
+  } else if (inCi) {
+    test(title, () => {
+      throw new Error(`peer missing in CI: install ${debianPackage}`);
+    });
+  } else {
+    test.skip(title, body);
+  }
 }
