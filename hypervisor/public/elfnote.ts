@@ -1,0 +1,48 @@
+/** Facts of xen/include/public/{elfnote,features}.h: what a kernel image says about itself. */
+
+/** Types of the ELF notes whose name is "Xen". */
+// biome-ignore format: one row per note
+export const XEN_ELFNOTE = {
+  INFO:               0,  // legacy note: free text
+  ENTRY:              1,  // virtual address of the entry point
+  HYPERCALL_PAGE:     2,  // virtual address of the page that Xen fills with stubs
+  VIRT_BASE:          3,  // virtual address of pseudo-physical address 0 in the image's mapping
+  PADDR_OFFSET:       4,  // what the image's p_paddr are relative to
+  XEN_VERSION:        5,  // "xen-3.0"
+  GUEST_OS:           6,  // "linux", "GRUB", ...
+  GUEST_VERSION:      7,
+  LOADER:             8,  // "generic"
+  PAE_MODE:           9,  // "yes", 32-bit guests
+  FEATURES:           10, // names separated by "|", "!" in front of a required one
+  BSD_SYMTAB:         11, // "yes": load the symbol table behind the image
+  HV_START_LOW:       12, // lowest address Xen may use
+  L1_MFN_VALID:       13, // pairs mask, value: how the guest marks a valid entry
+  SUSPEND_CANCEL:     14, // 1: the guest copes with a cancelled suspend
+  INIT_P2M:           15, // virtual address at which it wants its P2M list
+  MOD_START_PFN:      16, // 1: the guest takes an unmapped ramdisk, by PFN
+  SUPPORTED_FEATURES: 17, // the feature bits the kernel knows
+  PHYS32_ENTRY:       18, // PVH entry point
+} as const;
+
+/** Numbers of the features that xen_version(get_features) returns as bits, by name as in ELF notes. */
+// biome-ignore format: one row per feature
+export const XENFEAT = {
+  writable_page_tables:          0,
+  writable_descriptor_tables:    1,
+  auto_translated_physmap:       2,
+  supervisor_mode_kernel:        3,
+  pae_pgdir_above_4gb:           4,
+  mmu_pt_update_preserve_ad:     5,
+  highmem_assist:                6,
+  gnttab_map_avail_bits:         7,
+  hvm_callback_vector:           8,
+  hvm_safe_pvclock:              9,
+  hvm_pirqs:                     10,
+  dom0:                          11,
+  grant_map_identity:            12,
+  memory_op_vnode_supported:     13,
+  ARM_SMCCC_supported:           14,
+  linux_rsdp_unrestricted:       15,
+  not_direct_mapped:             16,
+  direct_mapped:                 17,
+} as const;
