@@ -1,0 +1,31 @@
+/** What hypercall handlers need of the hypervisor, filled in by hypervisor/index.ts. */
+
+import type { Domain, Vcpu } from '../common/domain.js';
+import type { FramePool } from '../common/frame-pool.js';
+import type { Timers } from '../common/timer.js';
+import type { Clock } from '../machine/clock.js';
+import type { Ram } from '../machine/ram.js';
+import type { PvDomain } from '../pv/pv-domain.js';
+import type { PvVcpu } from '../pv/pv-vcpu.js';
+
+export interface HypercallServices {
+  readonly ram: Ram;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly frames: FramePool;
+  lookupDomain(domid: number): Domain | undefined;
+  pvOf(domain: Domain): PvDomain;
+  pvVcpuOf(vcpu: Vcpu): PvVcpu;
+  /** The vCPU gives the processor to others that want it. */
+  yield(vcpu: Vcpu): void;
+  /** The vCPU is not to run until `wake`: blocked, or offline. */
+  sleep(vcpu: Vcpu): void;
+  wake(vcpu: Vcpu): void;
+  shouldPreempt(): boolean;
+  /** Keeps in the trace why the call in progress was refused. */
+  explain(domain: Domain, vcpu: number, why: string): void;
+  /** A line for the hypervisor's log. */
+  log(text: string): void;
+  /** Text that a domain writes to the emergency console. */
+  consoleWrite(domain: Domain, text: string): void;
+}

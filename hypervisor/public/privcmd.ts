@@ -1,0 +1,176 @@
+/**
+ * privcmd: what dom0 (the main thread) and the hypervisor (a Worker) say to each other, as structured-clone messages.
+ * Calls carry an id; each gets one reply with the same id. Events come unasked.
+ */
+
+import type { ErrnoName } from './errno.js';
+import type { ShutdownReason } from './sched.js';
+
+export interface CreateDomain {
+  /** Wanted domain id; the next free one if absent. */
+  readonly domid?: number;
+  /** UUID in text form. */
+  readonly handle: string;
+  /** Memory in pages of 4 KiB. */
+  readonly memoryPages: number;
+  /** Ceiling of the reservation (ballooning), in pages; memoryPages if absent. */
+  readonly maxPages?: number;
+  /** vCPUs online at start; 1 if absent. */
+  readonly vcpus?: number;
+  /** vCPUs the domain may bring up; `vcpus` if absent. */
+  readonly maxVcpus?: number;
+  /** Share of processor time relative to other domains; 256 if absent. */
+  readonly weight?: number;
+  /** Ceiling of processor time in percent of one CPU; 0 or absent for none. */
+  readonly cap?: number;
+  readonly kernel: Uint8Array;
+  readonly ramdisk?: Uint8Array;
+  readonly cmdline?: string;
+  readonly maxGrantFrames?: number;
+  readonly maxMaptrackFrames?: number;
+  readonly maxEventChannels?: number;
+  /** Start paused (the default, as xc_domain_create does) or running. */
+  readonly paused?: boolean;
+}
+
+export interface CreatedDomain {
+  readonly domid: number;
+  readonly storeMfn: number;
+  /** Port of the domain that XenStore binds to. */
+  readonly storePort: number;
+  readonly consoleMfn: number;
+  readonly consolePort: number;
+}
+
+export interface DomainInfo {
+  readonly domid: number;
+  readonly handle: string;
+  readonly paused: boolean;
+  readonly running: boolean;
+  readonly blocked: boolean;
+  readonly dying: boolean;
+  readonly shutdown: boolean;
+  readonly shutdownReason?: ShutdownReason;
+  /** Why the hypervisor crashed it, in words. */
+  readonly crashReason?: string;
+  readonly totPages: number;
+  readonly maxPages: number;
+  readonly vcpus: readonly VcpuInfo[];
+  readonly maxVcpus: number;
+  /** Nanoseconds of processor time, all vCPUs. */
+  readonly cpuTime: number;
+  /** Guest instructions retired, all vCPUs. */
+  readonly retired: number;
+  readonly weight: number;
+  readonly cap: number;
+  readonly hypercalls: number;
+  readonly eventChannels: number;
+  readonly grantFrames: number;
+}
+
+export interface VcpuInfo {
+  readonly id: number;
+  readonly online: boolean;
+  readonly state: 'running' | 'runnable' | 'blocked' | 'offline';
+  readonly cpuTime: number;
+}
+
+export interface PhysInfo {
+  readonly totalFrames: number;
+  readonly freeFrames: number;
+  /** Nanoseconds since the hypervisor started. */
+  readonly uptime: number;
+  readonly domains: number;
+  /** Guest instructions retired since start. */
+  readonly retired: number;
+  /** Nanoseconds spent with nothing to run. */
+  readonly idleTime: number;
+  /** JavaScript exceptions that escaped while a guest's exit was handled: bugs of the hypervisor. */
+  readonly bugs: number;
+  readonly xenVersion: string;
+}
+
+export interface HypercallStats {
+  /** Calls made, by name. */
+  readonly calls: Readonly<Record<string, number>>;
+  /** Calls refused with -ENOSYS, by name of call or call and operation. */
+  readonly missing: Readonly<Record<string, number>>;
+}
+
+/** Each operation: what is asked, what is answered. */
+export interface PrivcmdOps {
+  createdomain: { args: CreateDomain; result: CreatedDomain };
+  destroydomain: { args: { domid: number }; result: null };
+  pausedomain: { args: { domid: number }; result: null };
+  unpausedomain: { args: { domid: number }; result: null };
+  /** Marks the domain shut down, as SCHEDOP_remote_shutdown does; a request to the guest goes by XenStore. */
+  shutdown: { args: { domid: number; reason: ShutdownReason }; result: null };
+  getdomaininfo: { args: { domid: number }; result: DomainInfo };
+  getdomaininfolist: { args: object; result: readonly DomainInfo[] };
+  setscheduler: { args: { domid: number; weight?: number; cap?: number }; result: null };
+  /** Ceiling of the reservation, in pages. */
+  setmaxmem: { args: { domid: number; maxPages: number }; result: null };
+  physinfo: { args: object; result: PhysInfo };
+  /** The hypervisor's log; `clear` empties it. */
+  readconsole: { args: { clear?: boolean }; result: { text: string } };
+  'evtchn.bind_interdomain': {
+    args: { remoteDom: number; remotePort: number };
+    result: { port: number };
+  };
+  'evtchn.alloc_unbound': { args: { remoteDom: number }; result: { port: number } };
+  'evtchn.send': { args: { port: number }; result: null };
+  'evtchn.close': { args: { port: number }; result: null };
+  'gnttab.map': {
+    args: { domid: number; ref: number; readonly?: boolean };
+    result: { handle: number; address: number };
+  };
+  'gnttab.unmap': { args: { handle: number }; result: null };
+  /** Byte address in RAM of a frame of the domain. Holds the frame until foreignunmap. */
+  foreignmap: { args: { domid: number; mfn: number }; result: { address: number } };
+  foreignunmap: { args: { domid: number; mfn: number }; result: null };
+  /** Sets the mask of the trace, TRACE_CLASS bits. */
+  trace: { args: { mask: number }; result: null };
+  hypercallstats: { args: { domid?: number }; result: HypercallStats };
+  stop: { args: object; result: null };
+}
+
+export type PrivcmdOp = keyof PrivcmdOps;
+
+/** A call: main thread to hypervisor. */
+export type PrivcmdCall = {
+  [Op in PrivcmdOp]: { readonly id: number; readonly op: Op } & PrivcmdOps[Op]['args'];
+}[PrivcmdOp];
+
+export interface PrivcmdError {
+  readonly errno: ErrnoName;
+  /** Negative, as in rax. */
+  readonly number: number;
+  readonly message: string;
+  /** Figures or the field at fault: `{ needed, free }`, `{ field, expected, found }`. */
+  readonly detail?: Readonly<Record<string, unknown>>;
+}
+
+export type PrivcmdReply =
+  | { readonly id: number; readonly result: PrivcmdOps[PrivcmdOp]['result'] }
+  | { readonly id: number; readonly error: PrivcmdError };
+
+/** What the hypervisor says unasked. */
+export type PrivcmdEvent =
+  /** dom0's ports that became pending, each once. */
+  | { readonly event: 'evtchn'; readonly ports: readonly number[] }
+  /** VIRQ_DOM_EXC: a domain shut down, crashed or was destroyed. */
+  | {
+      readonly event: 'domain';
+      readonly domid: number;
+      readonly state: 'shutdown' | 'crashed' | 'destroyed';
+      readonly reason?: ShutdownReason;
+      readonly detail?: string;
+    }
+  /** A line of the hypervisor's log. */
+  | { readonly event: 'log'; readonly text: string }
+  /** Text that a domain wrote with console_io. */
+  | { readonly event: 'console_io'; readonly domid: number; readonly text: string }
+  | { readonly event: 'ready' };
+
+/** Hypervisor to main thread. */
+export type PrivcmdMessage = PrivcmdReply | PrivcmdEvent;
