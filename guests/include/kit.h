@@ -174,6 +174,7 @@ s64 xs_read(const char *path, char *value, size_t size);
 s64 xs_write(const char *path, const char *value);
 s64 xs_printf(const char *path, const char *format, ...) __attribute__((format(printf, 2, 3)));
 s64 xs_remove(const char *path);
+s64 xs_open_for_all(const char *path);           /* everybody may read a node of ours */
 s64 xs_list(const char *path, char *names, size_t size); /* names follow each other, each with its NUL */
 s64 xs_watch(const char *path, const char *token);
 s64 xs_unwatch(const char *path, const char *token);

@@ -134,6 +134,13 @@ s64 xs_printf(const char *path, const char *format, ...) {
   return xs_write(path, value);
 }
 
+/** One permission, "r<domid>": the owner comes first, and its letter is what everybody else may do. */
+s64 xs_open_for_all(const char *path) {
+  char owner[8];
+  snprintk(owner, sizeof(owner), "r%u", own_domid());
+  return request2(XS_SET_PERMS, path, owner);
+}
+
 s64 xs_transaction_start(void) {
   u64 id;
   s64 result = request1(XS_TRANSACTION_START, "");
