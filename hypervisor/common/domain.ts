@@ -8,9 +8,11 @@ import { STATE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import type { DomId, Frame, HostAddr, Mfn, Port, VirtAddr } from '../machine/types.js';
 import { asHostAddr } from '../machine/types.js';
+import { VIRQ } from '../public/event-channel.js';
 import { SHUTDOWN, type ShutdownReason } from '../public/sched.js';
 import { RUNSTATE } from '../public/vcpu.js';
 import { sharedInfo, vcpuInfo, XEN_LEGACY_MAX_VCPUS } from '../public/xen.js';
+import { Cap } from './cap.js';
 import { EventChannels } from './event-channel.js';
 import { FrameMap, MAX_MFNS } from './frame-map.js';
 import type { FramePool } from './frame-pool.js';
@@ -70,7 +72,7 @@ export class Domain {
   totPages = 0;
   maxPages: number;
   weight: number;
-  cap: number;
+  readonly cap: Cap;
   dying = false;
   isShutdown = false;
   /** SHUTDOWN.*; undefined until one is given. */
@@ -95,7 +97,7 @@ export class Domain {
     this.isPrivileged = config.isPrivileged;
     this.maxPages = config.maxPages;
     this.weight = config.weight;
-    this.cap = config.cap;
+    this.cap = new Cap(config.cap, services.clock.now());
     this.services = services;
     const { ram, frames } = services;
     this.frameMap = new FrameMap(ram, frames, mfnsFor(config.maxPages));
@@ -105,12 +107,12 @@ export class Domain {
     this.#dummyInfo = this.#privatePage();
     this.vcpus = Array.from({ length: config.maxVcpus }, (_, id) => this.#newVcpu(id));
     this.events = new EventChannels(this, ram, config.maxEventChannels, eventSink);
-    this.grants = new GrantTable(this, config.maxGrantFrames, config.maxMaptrackFrames);
+    this.grants = new GrantTable(this, ram, config.maxGrantFrames, config.maxMaptrackFrames);
   }
 
   /** Host frames that a domain takes besides its memory, at most. */
   static framesNeeded(maxPages: number): number {
-    return FrameMap.framesNeeded(mfnsFor(maxPages)) + 2;
+    return FrameMap.framesNeeded(mfnsFor(maxPages)) + 3;
   }
 
   // ---- memory ----
@@ -182,6 +184,20 @@ export class Domain {
     this.services.frames.drop(frame);
   }
 
+  /** The frame behind an MFN that is the domain's own memory, undefined for any other MFN. */
+  ownFrame(mfn: Mfn): Frame | undefined {
+    return this.kindOf(mfn) === 'ram' ? this.frameMap.lookup(mfn) : undefined;
+  }
+
+  /** Takes a reference, and with `writable` the type writable, on one of its pages. @returns false if refused. */
+  takeReference(mfn: Mfn, writable: boolean): boolean {
+    return this.services.memory.takeReference(this, mfn, writable);
+  }
+
+  dropReference(mfn: Mfn, writable: boolean): void {
+    this.services.memory.dropReference(this, mfn, writable);
+  }
+
   /** ram, xen or alias; undefined for an MFN that the domain does not have. */
   kindOf(mfn: Mfn): PageKind | undefined {
     return this.machineFrames.kindOf(mfn);
@@ -190,13 +206,12 @@ export class Domain {
   // ---- events ----
 
   eventsPending(vcpu: number): void {
-    const target = this.vcpus[vcpu];
-    if (target) this.services.host.wake(target);
+    this.vcpus[vcpu]?.unblock();
   }
 
   portPending(port: Port): void {
     for (const vcpu of this.vcpus) {
-      if (vcpu.pollPorts?.includes(port)) this.services.host.wake(vcpu);
+      if (vcpu.pollPorts?.includes(port)) vcpu.unblock();
     }
   }
 
@@ -334,7 +349,7 @@ export class Vcpu {
     this.runstate = new Runstate(domain.services.clock.now());
     this.singleshot = new Timer(() => this.#timerFired());
     this.periodic = new Timer(() => this.#periodFired());
-    this.pollTimeout = new Timer(() => domain.services.host.wake(this));
+    this.pollTimeout = new Timer(() => this.unblock());
   }
 
   /** @returns whether it would run if it had the processor. */
@@ -368,6 +383,30 @@ export class Vcpu {
     return this.upcallPending && !this.upcallMask;
   }
 
+  /** Waits for an event on any open port. The caller has seen that none is pending. */
+  block(): void {
+    this.blocked = true;
+    this.domain.services.host.sleep(this);
+  }
+
+  /** Waits for one of a few ports, or until a system time (0 for never). */
+  poll(ports: readonly number[], until: number): void {
+    this.pollPorts = ports;
+    if (until > 0) this.domain.services.timers.set(this.pollTimeout, until);
+    this.block();
+  }
+
+  /** Ends a wait. */
+  unblock(): void {
+    if (!this.blocked) return;
+    this.blocked = false;
+    if (this.pollPorts) {
+      this.pollPorts = undefined;
+      this.domain.services.timers.cancel(this.pollTimeout);
+    }
+    this.domain.services.host.wake(this);
+  }
+
   /** Drops its timers and the page of its vcpu_info. */
   destroy(): void {
     const { timers } = this.domain.services;
@@ -375,12 +414,14 @@ export class Vcpu {
   }
 
   #timerFired(): void {
-    this.domain.events.raiseVirq(0, this.id);
+    this.domain.events.raiseVirq(VIRQ.TIMER, this.id);
   }
 
   #periodFired(): void {
-    const { timers } = this.domain.services;
-    timers.set(this.periodic, this.periodic.at + this.period);
+    const { timers, clock } = this.domain.services;
+    // Missed periods are lost, as on Xen: a guest that could not run gets one event for them all.
+    const missed = Math.floor((clock.now() - this.periodic.at) / this.period);
+    timers.set(this.periodic, this.periodic.at + (missed + 1) * this.period);
     this.#timerFired();
   }
 }

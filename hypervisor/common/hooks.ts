@@ -51,9 +51,9 @@ export interface HostHooks<D, V> {
   frameReleased(frame: Frame): void;
   /** A host-side write changed bytes that may be code. */
   frameWritten(frame: Frame): void;
-  /** A blocked vCPU has something to do, or a running one is to be looked at again. */
+  /** What held the vCPU back (a wait, a pause, being offline) is over: it runs if nothing else holds it. */
   wake(vcpu: V): void;
-  /** The vCPU may not run any more (paused, shut down, offline): leave it at the next exit. */
+  /** The vCPU may not run any more (blocked, paused, shut down, offline): it is left at the next exit. */
   sleep(vcpu: V): void;
   /** The domain shut down or crashed (its fields say which): tell dom0. */
   domainShutdown(domain: D): void;

@@ -1,0 +1,69 @@
+/** Maptrack: the grants of others that a domain has mapped, by handle. Spec: grant_table.h, grant_handle_t. */
+
+import type { Frame, Mfn } from '../machine/types.js';
+
+/** The granter's side of a mapping. */
+export interface Granter {
+  release(ref: number, write: boolean): void;
+}
+
+export interface Mapping {
+  readonly granter: Granter;
+  readonly ref: number;
+  readonly write: boolean;
+  readonly frame: Frame;
+  /** The frame's MFN in the mapper's space; undefined for dom0, which has none. */
+  readonly alias: Mfn | undefined;
+  /** GNTMAP.* of the request. */
+  readonly flags: number;
+  /** Uses that are left: the host mapping, the device mapping. */
+  hostMapped: boolean;
+  deviceMapped: boolean;
+}
+
+/** Mappings that one frame of maptrack is good for. */
+const MAPPINGS_PER_FRAME = 256;
+
+export class Maptrack {
+  readonly #limit: number;
+  readonly #mappings: (Mapping | undefined)[] = [];
+  readonly #free: number[] = [];
+
+  constructor(maxFrames: number) {
+    this.#limit = maxFrames * MAPPINGS_PER_FRAME;
+  }
+
+  /** Mappings there are. */
+  get size(): number {
+    return this.#mappings.length - this.#free.length;
+  }
+
+  get isFull(): boolean {
+    return this.size >= this.#limit;
+  }
+
+  lookup(handle: number): Mapping | undefined {
+    return this.#mappings[handle];
+  }
+
+  /** @returns the handle. The caller has made sure that the track is not full. */
+  add(mapping: Mapping): number {
+    const handle = this.#free.pop() ?? this.#mappings.length;
+    this.#mappings[handle] = mapping;
+    return handle;
+  }
+
+  /** Ends a mapping: the handle is free and the granter's entry released. */
+  remove(handle: number): void {
+    const mapping = this.#mappings[handle];
+    if (!mapping) return;
+    this.#mappings[handle] = undefined;
+    this.#free.push(handle);
+    mapping.granter.release(mapping.ref, mapping.write);
+  }
+
+  /** Ends them all; the aliases go with the domain. */
+  destroy(): void {
+    for (const handle of this.#mappings.keys()) this.remove(handle);
+  }
+}
