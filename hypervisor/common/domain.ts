@@ -13,12 +13,12 @@ import { SHUTDOWN, type ShutdownReason } from '../public/sched.js';
 import { RUNSTATE } from '../public/vcpu.js';
 import { sharedInfo, vcpuInfo, XEN_LEGACY_MAX_VCPUS } from '../public/xen.js';
 import { Cap } from './cap.js';
+import { DomainMemory } from './domain-memory.js';
 import { EventChannels } from './event-channel.js';
 import { FrameMap, MAX_MFNS } from './frame-map.js';
 import type { FramePool } from './frame-pool.js';
 import { GrantTable } from './grant-table.js';
 import type { HostHooks, MemoryHooks, PageKind } from './hooks.js';
-import { MachineFrames } from './machine-frames.js';
 import { Runstate } from './runstate.js';
 import { Timer, type Timers } from './timer.js';
 
@@ -61,16 +61,13 @@ export class Domain {
   readonly handle: string;
   readonly isPrivileged: boolean;
   readonly frameMap: FrameMap;
-  readonly machineFrames: MachineFrames;
+  readonly memory: DomainMemory<Domain>;
   /** By number; all that may ever exist are made at creation, offline ones too. */
   readonly vcpus: readonly Vcpu[];
   readonly events: EventChannels;
   readonly grants: GrantTable;
   readonly sharedInfo: { readonly mfn: Mfn; readonly frame: Frame };
   readonly sharedInfoAddress: HostAddr;
-  /** Pages of the domain's own that it has and may have. */
-  totPages = 0;
-  maxPages: number;
   weight: number;
   readonly cap: Cap;
   dying = false;
@@ -85,7 +82,6 @@ export class Domain {
   readonly hypercalls = new Uint32Array(128);
   readonly missingCalls = new Map<string, number>();
   readonly services: DomainServices;
-  readonly #aliases = new Map<Frame, { mfn: Mfn; count: number }>();
   readonly #privateFrames: Frame[] = [];
   /** vcpu_info of the vCPUs that shared_info has no room for, until they register their own. */
   readonly #dummyInfo: HostAddr;
@@ -95,13 +91,12 @@ export class Domain {
     this.id = config.id;
     this.handle = config.handle;
     this.isPrivileged = config.isPrivileged;
-    this.maxPages = config.maxPages;
     this.weight = config.weight;
     this.cap = new Cap(config.cap, services.clock.now());
     this.services = services;
     const { ram, frames } = services;
     this.frameMap = new FrameMap(ram, frames, mfnsFor(config.maxPages));
-    this.machineFrames = new MachineFrames(this.frameMap);
+    this.memory = new DomainMemory(this, this.frameMap, config.maxPages, frames, services.memory);
     this.sharedInfo = this.#required(this.allocateXenPage());
     this.sharedInfoAddress = ram.addressOf(this.sharedInfo.frame);
     this.#dummyInfo = this.#privatePage();
@@ -115,73 +110,55 @@ export class Domain {
     return FrameMap.framesNeeded(mfnsFor(maxPages)) + 3;
   }
 
-  // ---- memory ----
+  // ---- memory: see domain-memory.ts ----
+
+  /** Pages of the domain's own that it has. */
+  get totPages(): number {
+    return this.memory.totPages;
+  }
+
+  /** Pages of its own that it may have. */
+  get maxPages(): number {
+    return this.memory.maxPages;
+  }
+
+  set maxPages(pages: number) {
+    this.memory.maxPages = pages;
+  }
 
   /** @returns the MFN of a fresh zeroed page, undefined if the host or the reservation has no room. */
   allocatePage(): Mfn | undefined {
-    if (this.totPages >= this.maxPages) return undefined;
-    const page = this.#allocate('ram');
-    if (page) this.totPages++;
-    return page?.mfn;
+    return this.memory.allocatePage();
   }
 
   /** @returns the first MFN of 2^order fresh pages in a row, undefined if there is no room for all of them. */
   allocateBlock(order: number): Mfn | undefined {
-    if (order === 0) return this.allocatePage();
-    const size = 2 ** order;
-    if (this.totPages + size > this.maxPages || this.services.frames.free < size) return undefined;
-    const base = this.machineFrames.findBlock(order);
-    if (base === undefined) return undefined;
-    for (let offset = 0; offset < size; offset++) {
-      const frame = this.#required(this.services.frames.allocate());
-      const mfn = (base + offset) as Mfn;
-      this.machineFrames.put(mfn, frame, 'ram');
-      this.services.memory.pageAdded(this, mfn, frame, 'ram');
-    }
-    this.totPages += size;
-    return base;
+    return this.memory.allocateBlock(order);
   }
 
   /** Takes a page out of the domain: the last reference to it is gone. */
   releasePage(mfn: Mfn): void {
-    const kind = this.machineFrames.kindOf(mfn);
-    const frame = this.frameMap.lookup(mfn);
-    if (frame === undefined || kind === undefined) return;
-    this.services.memory.pageRemoved(this, mfn, frame);
-    this.machineFrames.remove(mfn);
-    if (kind === 'ram') this.totPages--;
-    this.services.frames.release(frame);
+    this.memory.releasePage(mfn);
   }
 
   /** A zeroed page of Xen's that the domain may map: shared info, grant frames. It is not part of the reservation. */
   allocateXenPage(): { mfn: Mfn; frame: Frame } | undefined {
-    return this.#allocate('xen');
+    return this.memory.allocate('xen');
   }
 
   /** The MFN under which this domain sees another's frame. Each call counts one use. @returns undefined if no MFN is left. */
   alias(frame: Frame): Mfn | undefined {
-    const known = this.#aliases.get(frame);
-    if (known) {
-      known.count++;
-      return known.mfn;
-    }
-    const mfn = this.machineFrames.add(frame, 'alias');
-    if (mfn === undefined) return undefined;
-    this.services.frames.hold(frame);
-    this.services.memory.pageAdded(this, mfn, frame, 'alias');
-    this.#aliases.set(frame, { mfn, count: 1 });
-    return mfn;
+    return this.memory.alias(frame);
   }
 
   /** Undoes one `alias`. */
   dropAlias(mfn: Mfn): void {
-    const frame = this.frameMap.lookup(mfn);
-    const alias = frame === undefined ? undefined : this.#aliases.get(frame);
-    if (frame === undefined || alias?.mfn !== mfn || --alias.count > 0) return;
-    this.#aliases.delete(frame);
-    this.services.memory.pageRemoved(this, mfn, frame);
-    this.machineFrames.remove(mfn);
-    this.services.frames.drop(frame);
+    this.memory.dropAlias(mfn);
+  }
+
+  /** ram, xen or alias; undefined for an MFN that the domain does not have. */
+  kindOf(mfn: Mfn): PageKind | undefined {
+    return this.memory.machineFrames.kindOf(mfn);
   }
 
   /** The frame behind an MFN that is the domain's own memory, undefined for any other MFN. */
@@ -196,11 +173,6 @@ export class Domain {
 
   dropReference(mfn: Mfn, writable: boolean): void {
     this.services.memory.dropReference(this, mfn, writable);
-  }
-
-  /** ram, xen or alias; undefined for an MFN that the domain does not have. */
-  kindOf(mfn: Mfn): PageKind | undefined {
-    return this.machineFrames.kindOf(mfn);
   }
 
   // ---- events ----
@@ -263,15 +235,9 @@ export class Domain {
     this.events.reset();
     this.grants.destroy();
     for (const vcpu of this.vcpus) vcpu.destroy();
-    for (const frame of this.#aliases.keys()) this.services.frames.drop(frame);
-    for (const { mfn } of this.#aliases.values()) this.frameMap.clear(mfn);
-    this.#aliases.clear();
-    this.frameMap.forEach((_, frame) => {
-      this.services.frames.release(frame);
-    });
+    this.memory.destroy();
     for (const frame of this.#privateFrames.splice(0)) this.services.frames.release(frame);
     this.frameMap.destroy();
-    this.totPages = 0;
   }
 
   #stopVcpus(): void {
@@ -284,18 +250,6 @@ export class Domain {
         ? asHostAddr(this.sharedInfoAddress + sharedInfo.offset.vcpuInfo + id * vcpuInfo.size)
         : this.#dummyInfo;
     return new Vcpu(this, id, info);
-  }
-
-  #allocate(kind: PageKind): { mfn: Mfn; frame: Frame } | undefined {
-    const frame = this.services.frames.allocate();
-    if (frame === undefined) return undefined;
-    const mfn = this.machineFrames.add(frame, kind);
-    if (mfn === undefined) {
-      this.services.frames.release(frame);
-      return undefined;
-    }
-    this.services.memory.pageAdded(this, mfn, frame, kind);
-    return { mfn, frame };
   }
 
   #privatePage(): HostAddr {

@@ -11,12 +11,16 @@ export type GrantTarget =
   | { readonly kind: 'va'; readonly va: VirtAddr }
   | { readonly kind: 'pte'; readonly mfn: Mfn; readonly offset: number };
 
-/** Filled in by pv: page types, page tables, the machine-to-physical table. */
-export interface MemoryHooks<D, V> {
+/** Filled in by pv: pages come and go. */
+export interface PageHooks<D> {
   /** A fresh page of the domain: one reference, held by the allocation; no type. `xen` pages are not the domain's to free. */
   pageAdded(domain: D, mfn: Mfn, frame: Frame, kind: PageKind): void;
   /** The MFN is about to leave the domain's map: forget counts, M2P entry, cached translations. */
   pageRemoved(domain: D, mfn: Mfn, frame: Frame): void;
+}
+
+/** Filled in by pv: page types, page tables, the machine-to-physical table. */
+export interface MemoryHooks<D, V> extends PageHooks<D> {
   /**
    * The guest gives the page up: drops the reference of the allocation. When the last reference goes (now, or when the
    * last mapping does) pv calls `domain.releasePage(mfn)`.
