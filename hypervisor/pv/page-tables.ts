@@ -178,8 +178,7 @@ export class PageTables implements TypedContents {
     const mfn = pteMfn(lo, hi);
     if (level === PGT.L1) {
       // An alias is given back by its unmap, the type writable by each entry that has RW.
-      if (types.isAlias(mfn)) return types.putPage(mfn);
-      if (lo & RW) types.putType(mfn);
+      if (lo & RW && !types.isAlias(mfn)) types.putType(mfn);
       types.putPage(mfn);
       return;
     }
@@ -218,24 +217,23 @@ export class PageTables implements TypedContents {
     const at = this.#types.table(table) + slot * 2;
     const oldLo = this.#u32[at] as number;
     const oldHi = this.#u32[at + 1] as number;
-    const kept = preserveAd && oldLo & PRESENT ? oldLo & AD : 0;
-    if (!(lo & PRESENT)) {
-      this.#store(at, lo, hi);
-    } else {
+    if (lo & PRESENT) {
+      const kept = preserveAd && oldLo & PRESENT ? oldLo & AD : 0;
       const same = (oldLo & PRESENT) !== 0 && sameMapping(oldLo, oldHi, lo, hi);
-      if (!same) {
-        const result =
-          level === PGT.L1 ? this.#getL1Entry(lo, hi) : this.#getTableEntry(lo, hi, level, table);
-        if (result) return result;
-      } else if (level !== PGT.L1 && lo & TABLE_DISALLOW_LOW) {
-        return this.#getTableEntry(lo, hi, level, table);
-      }
+      const result = this.#getEntry(lo, hi, level, table, same);
+      if (result) return result;
       if (level === PGT.L1) this.#store(at, fixL1Low(lo, hi) | kept, fixL1High(lo, hi));
       else this.#store(at, fixTableLow(lo) | kept, hi);
       if (same) return 0;
-    }
+    } else this.#store(at, lo, hi);
     if (oldLo & PRESENT) this.#putEntry(oldLo, oldHi, level, table);
     return 0;
+  }
+
+  /** @param same the entry maps what it mapped before, with the same rights: its references stand. */
+  #getEntry(lo: number, hi: number, level: PageType, table: number, same: boolean): number {
+    if (level === PGT.L1) return same ? 0 : this.#getL1Entry(lo, hi);
+    return same && !(lo & TABLE_DISALLOW_LOW) ? 0 : this.#getTableEntry(lo, hi, level, table);
   }
 
   #store(at: number, lo: number, hi: number): void {
