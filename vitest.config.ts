@@ -4,10 +4,14 @@ const project = (name: string, include: string[], testTimeout = 60_000) => ({
   test: { name, include, testTimeout, hookTimeout: 60_000 },
 });
 
+/** Where `.ci/run` wants the results, besides what is printed. */
+const report = process.env['XENOLITH_TEST_REPORT'];
+
 /** One project per kind of proof, so that each can be run alone: `npx vitest run --project isa`. */
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
     projects: [
       project('unit', ['tests/unit/**/*.test.ts']),
       project('isa', ['tests/isa/**/*.test.ts'], 600_000),

@@ -1,0 +1,194 @@
+/**
+ * dom0's door to the hypervisor: control calls as promises, event channels as callbacks, machine frames as bytes.
+ * Spec: hypervisor/public/privcmd.ts.
+ */
+
+import type {
+  PrivcmdCall,
+  PrivcmdError,
+  PrivcmdEvent,
+  PrivcmdMessage,
+  PrivcmdOp,
+  PrivcmdOps,
+} from '../hypervisor/public/privcmd.js';
+
+const PAGE_SIZE = 4096;
+
+/** The two directions to the hypervisor, however they are carried. */
+export interface PrivcmdChannel {
+  send(call: PrivcmdCall): void;
+  /** Called once, before anything is sent. */
+  listen(receive: (message: PrivcmdMessage) => void): void;
+}
+
+/** The hypervisor answered with an errno. */
+export class PrivcmdRefusal extends Error {
+  override readonly name = 'PrivcmdRefusal';
+  readonly errno: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+
+  constructor(op: string, { errno, message, detail }: PrivcmdError) {
+    super(`${op}: ${message} (-${errno})`);
+    this.errno = errno;
+    this.detail = { message, ...detail };
+  }
+}
+
+/** The hypervisor has stopped, for whatever reason; no call will be answered any more. */
+export class PrivcmdGone extends Error {
+  override readonly name = 'PrivcmdGone';
+}
+
+export interface EventChannel {
+  readonly port: number;
+  /** Sends an event to the other end; nothing happens if that is gone. */
+  notify(): void;
+  close(): Promise<void>;
+}
+
+export interface MappedPage {
+  /** The frame itself, shared with the guest: whatever is read from it may change at any time. */
+  readonly bytes: Uint8Array;
+  unmap(): Promise<void>;
+}
+
+export type DomainNotice = Extract<PrivcmdEvent, { event: 'domain' }>;
+
+interface Waiting {
+  readonly op: PrivcmdOp;
+  resolve(result: never): void;
+  reject(error: Error): void;
+}
+
+export class Privcmd {
+  /** All of RAM: what foreignmap and gnttab.map return are offsets into it. */
+  readonly #ram: Uint8Array;
+  readonly #channel: PrivcmdChannel;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #ports = new Map<number, () => void>();
+  readonly #domainListeners = new Set<(notice: DomainNotice) => void>();
+  readonly #logListeners = new Set<(line: string) => void>();
+  readonly #ready: Promise<void>;
+  #settleReady: { resolve(): void; reject(error: Error): void } | undefined;
+  #lastId = 0;
+  #gone: PrivcmdGone | undefined;
+
+  constructor(channel: PrivcmdChannel, ram: Uint8Array) {
+    this.#channel = channel;
+    this.#ram = ram;
+    this.#ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    this.#ready.catch(() => undefined);
+    channel.listen((message) => this.#receive(message));
+  }
+
+  /** Resolves when the hypervisor takes calls, rejects if it fails before. */
+  get ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** @throws PrivcmdRefusal with the errno; PrivcmdGone if there is no hypervisor any more. */
+  call<Op extends PrivcmdOp>(
+    op: Op,
+    args: PrivcmdOps[Op]['args'],
+  ): Promise<PrivcmdOps[Op]['result']> {
+    if (this.#gone !== undefined) return Promise.reject(this.#gone);
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { op, resolve, reject });
+      this.#channel.send({ ...args, id, op } as PrivcmdCall);
+    });
+  }
+
+  /** Binds to a port that the domain has offered to domain 0. `onEvent` may be called before this resolves. */
+  async bindInterdomain(
+    remoteDom: number,
+    remotePort: number,
+    onEvent: () => void,
+  ): Promise<EventChannel> {
+    const { port } = await this.call('evtchn.bind_interdomain', { remoteDom, remotePort });
+    this.#ports.set(port, onEvent);
+    // Binding raises the port at once; whether that was before this line or not, one look too many does no harm.
+    onEvent();
+    return {
+      port,
+      notify: () => void this.call('evtchn.send', { port }).catch(() => undefined),
+      close: async () => {
+        this.#ports.delete(port);
+        await this.call('evtchn.close', { port }).catch(ignoreRefusal);
+      },
+    };
+  }
+
+  /** Maps a frame of a domain; it stays the domain's and is held until it is unmapped. */
+  async mapFrame(domid: number, mfn: number): Promise<MappedPage> {
+    const { address } = await this.call('foreignmap', { domid, mfn });
+    return {
+      bytes: this.#ram.subarray(address, address + PAGE_SIZE),
+      unmap: async () => {
+        await this.call('foreignunmap', { domid, mfn }).catch(ignoreRefusal);
+      },
+    };
+  }
+
+  /** @returns how to stop. */
+  onDomain(listener: (notice: DomainNotice) => void): () => void {
+    this.#domainListeners.add(listener);
+    return () => this.#domainListeners.delete(listener);
+  }
+
+  /** Lines of the hypervisor's log as they come. @returns how to stop. */
+  onLog(listener: (line: string) => void): () => void {
+    this.#logListeners.add(listener);
+    return () => this.#logListeners.delete(listener);
+  }
+
+  /** The hypervisor is no more: whoever waits is told. */
+  fail(reason: string): void {
+    if (this.#gone !== undefined) return;
+    const gone = new PrivcmdGone(reason);
+    this.#gone = gone;
+    this.#settleReady?.reject(gone);
+    for (const { reject } of this.#waiting.values()) reject(gone);
+    this.#waiting.clear();
+  }
+
+  #receive(message: PrivcmdMessage): void {
+    if ('event' in message) {
+      this.#event(message);
+      return;
+    }
+    const waiting = this.#waiting.get(message.id);
+    this.#waiting.delete(message.id);
+    if (waiting === undefined) return;
+    if ('error' in message) waiting.reject(new PrivcmdRefusal(waiting.op, message.error));
+    else waiting.resolve(message.result as never);
+  }
+
+  #event(message: PrivcmdEvent): void {
+    switch (message.event) {
+      case 'evtchn':
+        for (const port of message.ports) this.#ports.get(port)?.();
+        break;
+      case 'domain':
+        for (const listener of this.#domainListeners) listener(message);
+        break;
+      case 'log':
+        for (const listener of this.#logListeners) listener(message.text);
+        break;
+      case 'ready':
+        this.#settleReady?.resolve();
+        break;
+      case 'console_io':
+        // The hypervisor has put it into its log already.
+        break;
+    }
+  }
+}
+
+/** Undoing what a dead domain has taken along is no mistake. */
+function ignoreRefusal(error: unknown): void {
+  if (!(error instanceof PrivcmdRefusal || error instanceof PrivcmdGone)) throw error;
+}

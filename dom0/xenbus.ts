@@ -1,0 +1,41 @@
+/** The states of xenbus as a backend sees them: reading the other end's, announcing one's own. */
+
+import { XENBUS_STATE } from '../hypervisor/public/io/xenbus.js';
+import type { XenStoreClient } from '../xenstore/client/client.js';
+
+export type XenbusState = (typeof XENBUS_STATE)[keyof typeof XENBUS_STATE];
+
+const STATES = new Set<number>(Object.values(XENBUS_STATE));
+
+/** @returns UNKNOWN for anything but a number of XENBUS_STATE. */
+export function decodeState(value: string | undefined): XenbusState {
+  const state = /^\d$/.test(value ?? '') ? Number(value) : XENBUS_STATE.UNKNOWN;
+  return STATES.has(state) ? (state as XenbusState) : XENBUS_STATE.UNKNOWN;
+}
+
+export async function announceState(
+  store: XenStoreClient,
+  directory: string,
+  state: XenbusState,
+): Promise<void> {
+  await store.write(`${directory}/state`, String(state));
+}
+
+/**
+ * Calls back with each state of a device directory that differs from the one before, the present one first.
+ * @returns how to stop.
+ */
+export async function watchState(
+  store: XenStoreClient,
+  directory: string,
+  changed: (state: XenbusState) => void,
+): Promise<{ close(): Promise<void> }> {
+  let last: XenbusState | undefined;
+  const look = async (): Promise<void> => {
+    const state = decodeState(await store.readText(`${directory}/state`).catch(() => undefined));
+    if (state === last) return;
+    last = state;
+    changed(state);
+  };
+  return store.watch(`${directory}/state`, () => void look());
+}

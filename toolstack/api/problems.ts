@@ -1,0 +1,140 @@
+/** Every error of the API as `application/problem+json` (RFC 9457): one table from code to status and title. */
+
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import {
+  hasZodFastifySchemaValidationErrors,
+  isResponseSerializationError,
+} from 'fastify-type-provider-zod';
+import { CommandError, type ErrorCode } from '../domains/errors.js';
+import type { FieldProblem, Problem } from '../schemas/problem.js';
+
+export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
+
+// biome-ignore format: one row per problem
+const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> = {
+  'bad-request':            { status: 400, title: 'The request cannot be understood' },
+  'bad-value':              { status: 400, title: 'A field has a value it cannot have' },
+  'forbidden-origin':       { status: 403, title: 'Not from there' },
+  'not-found':              { status: 404, title: 'No such resource' },
+  'no-such-domain':         { status: 404, title: 'No such domain' },
+  'no-such-image':          { status: 404, title: 'No such image' },
+  'no-such-node':           { status: 404, title: 'No such node' },
+  'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
+  'name-in-use':            { status: 409, title: 'The name is in use' },
+  'wrong-state':            { status: 409, title: 'Not in this state' },
+  'too-large':              { status: 413, title: 'The body is too large' },
+  'unsupported-media-type': { status: 415, title: 'The body is of a type that is not taken here' },
+  'upgrade-required':       { status: 426, title: 'This is a WebSocket' },
+  'bad-image':              { status: 422, title: 'The image cannot be booted' },
+  'input-refused':          { status: 429, title: 'The guest does not read its console' },
+  'internal':               { status: 500, title: 'A mistake of ours' },
+  'hypervisor-refused':     { status: 502, title: 'The hypervisor refused' },
+  'hypervisor-gone':        { status: 503, title: 'The hypervisor is gone' },
+  'not-enough-memory':      { status: 507, title: 'Not enough memory' },
+};
+
+type HttpCode =
+  | 'bad-request'
+  | 'forbidden-origin'
+  | 'not-found'
+  | 'method-not-allowed'
+  | 'too-large'
+  | 'unsupported-media-type'
+  | 'upgrade-required'
+  | 'internal';
+export type ProblemCode = ErrorCode | HttpCode;
+
+type Extras = Partial<Pick<Problem, 'errors' | 'errno' | 'figures'>>;
+
+export function problem(
+  code: ProblemCode,
+  detail: string,
+  request: { url: string; id: string },
+  extras: Extras = {},
+): Problem {
+  const { status, title } = PROBLEMS[code];
+  const instance = request.url.split('?', 1)[0] ?? request.url;
+  return {
+    type: `/problems/${code}`,
+    title,
+    status,
+    detail,
+    instance,
+    requestId: request.id,
+    ...extras,
+  };
+}
+
+/** Registers the one error handler. */
+export function installProblems(app: FastifyInstance): void {
+  app.setErrorHandler((error: FastifyError, request, reply) => {
+    const body = describe(error, request);
+    if (body.status >= 500) request.log.error(error);
+    return sendProblem(reply, body);
+  });
+}
+
+export function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
+  // A string passes by the schema's serializer: the body of an error is the same for each route.
+  return reply.code(body.status).type(PROBLEM_TYPE).serializer(String).send(JSON.stringify(body));
+}
+
+function describe(error: FastifyError, request: FastifyRequest): Problem {
+  if (error instanceof CommandError)
+    return problem(error.code, error.message, request, error.facts);
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const errors = error.validation.map((issue) => fieldProblem(issue, error.validationContext));
+    const detail = errors.map(({ pointer, detail }) => `${pointer || 'the body'}: ${detail}`);
+    return problem('bad-value', detail.join('; '), request, { errors });
+  }
+  if (isResponseSerializationError(error)) {
+    return problem('internal', 'The answer does not have the shape that is documented.', request);
+  }
+  return problem(httpCode(error), publicMessage(error), request);
+}
+
+interface Issue {
+  readonly instancePath: string;
+  readonly message?: string;
+  readonly params?: unknown;
+}
+
+/** Query and path parameters are named `?name` and `:name`, fields of the body by JSON pointer. */
+function fieldProblem(issue: Issue, context: string | undefined): FieldProblem {
+  const prefix = context === 'querystring' ? '?' : context === 'params' ? ':' : '/';
+  const path = issue.instancePath.replace(/^\//, '');
+  const unknown = unknownKeys(issue);
+  const field = [path, unknown[0]].filter((part) => part !== undefined && part !== '').join('/');
+  const pointer = field === '' && prefix === '/' ? '' : prefix + field;
+  const detail =
+    unknown.length > 0 ? `unknown field ${unknown.join(', ')}` : (issue.message ?? 'invalid');
+  return { pointer, detail };
+}
+
+function unknownKeys({ params }: Issue): string[] {
+  const keys = typeof params === 'object' && params !== null && 'keys' in params ? params.keys : [];
+  return Array.isArray(keys) ? keys.map(String) : [];
+}
+
+// biome-ignore format: one row per status
+const BY_STATUS: Readonly<Record<number, HttpCode>> = {
+  403: 'forbidden-origin',
+  404: 'not-found',
+  405: 'method-not-allowed',
+  413: 'too-large',
+  415: 'unsupported-media-type',
+  426: 'upgrade-required',
+};
+
+function httpCode({ statusCode = 500 }: FastifyError): HttpCode {
+  return BY_STATUS[statusCode] ?? (statusCode < 500 ? 'bad-request' : 'internal');
+}
+
+function publicMessage(error: FastifyError): string {
+  if ((error.statusCode ?? 500) >= 500)
+    return 'The request could not be served; the log says more.';
+  if (error.statusCode === 415) {
+    return "Send JSON, with the header 'content-type: application/json' (curl --json does).";
+  }
+  return error.message;
+}

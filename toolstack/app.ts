@@ -1,0 +1,79 @@
+/** Builds the HTTP service over the services it is given; listening is server.ts's business. */
+
+import { randomUUID } from 'node:crypto';
+import swagger from '@fastify/swagger';
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod';
+import { consoleRoutes, consoleSocket } from './api/console.js';
+import { domainRoutes } from './api/domains.js';
+import { eventSocket } from './api/events.js';
+import { refusal } from './api/guard.js';
+import { hostRoutes } from './api/host.js';
+import { imageRoutes } from './api/images.js';
+import { installNotFound } from './api/not-found.js';
+import { installProblems, problem, sendProblem } from './api/problems.js';
+import { traceSocket } from './api/trace.js';
+import { installWebSockets } from './api/websockets.js';
+import type { Services } from './domains/services.js';
+
+export interface AppOptions {
+  /** Bytes of a JSON body. */
+  readonly bodyLimit: number;
+  /** Bytes of an uploaded image. */
+  readonly uploadLimit: number;
+  readonly logger?: FastifyBaseLogger;
+}
+
+export async function buildApp(services: Services, options: AppOptions): Promise<FastifyInstance> {
+  const app = Fastify({
+    bodyLimit: options.bodyLimit,
+    genReqId: () => randomUUID(),
+    routerOptions: { ignoreTrailingSlash: true },
+    forceCloseConnections: true,
+    ...(options.logger && { loggerInstance: options.logger }),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  app.setSerializerCompiler(serializerCompiler);
+  installGuard(app);
+  installProblems(app);
+  installNotFound(app, ['/v1/trace', '/v1/events']);
+  await installOpenApi(app);
+  await app.register(domainRoutes(services));
+  await app.register(consoleRoutes(services));
+  await app.register(imageRoutes(services, options.uploadLimit));
+  await app.register(hostRoutes(services));
+  const sockets = [consoleSocket(services), traceSocket(services), eventSocket(services)];
+  installWebSockets(app, sockets);
+  return app;
+}
+
+function installGuard(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+    const refused = refusal(request.raw);
+    if (refused !== undefined)
+      await sendProblem(reply, problem('forbidden-origin', refused, request));
+  });
+}
+
+async function installOpenApi(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Xenolith',
+        version: '1',
+        description:
+          'A Xen that needs no hardware. WebSockets beside the routes listed here: /v1/domains/{id}/console, /v1/trace, /v1/events.',
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  });
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
+}

@@ -1,0 +1,107 @@
+/** The API as xl sees it: JSON over HTTP, and WebSockets. */
+
+import { WebSocket } from 'ws';
+import type { z } from 'zod';
+import { Problem } from '../schemas/problem.js';
+
+/** Something to tell the user in one line, with exit status 1. */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+}
+
+/** The service refused. */
+export class Refusal extends UserError {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Client {
+  readonly #base: URL;
+
+  constructor(base: string) {
+    if (!URL.canParse(base)) throw new UserError(`"${base}" is not a URL`);
+    this.#base = new URL(base);
+  }
+
+  /** @param schema what the answer must be. */
+  async json<S extends z.ZodType>(
+    schema: S,
+    method: string,
+    path: string,
+    body?: unknown,
+  ): Promise<z.output<S>> {
+    const init =
+      body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    const response = await this.#fetch(path, { method, ...init });
+    return schema.parse(await response.json());
+  }
+
+  async text(path: string): Promise<string> {
+    return (await this.#fetch(path, {})).text();
+  }
+
+  async remove(path: string): Promise<void> {
+    await this.#fetch(path, { method: 'DELETE' });
+  }
+
+  async upload(path: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const headers = { 'content-type': 'application/octet-stream' };
+    await this.#fetch(path, { method: 'PUT', body: bytes, headers });
+  }
+
+  /** Connects; rejects with the service's reason if it refuses. */
+  socket(path: string): Promise<WebSocket> {
+    const url = new URL(path, this.#base);
+    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+    const socket = new WebSocket(url);
+    // Frames may come in the same turn as the handshake: nothing is read until the caller listens.
+    return new Promise((resolve, reject) => {
+      socket.once('open', () => {
+        socket.pause();
+        resolve(socket);
+      });
+      socket.once('error', (error) => reject(this.#unreachable(error)));
+      socket.once('unexpected-response', (_request, response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          reject(refusalOf(response.statusCode ?? 0, text));
+        });
+      });
+    });
+  }
+
+  async #fetch(path: string, init: RequestInit): Promise<Response> {
+    const response = await fetch(new URL(path, this.#base), init).catch((error: unknown) => {
+      throw this.#unreachable(error);
+    });
+    if (!response.ok) throw refusalOf(response.status, await response.text());
+    return response;
+  }
+
+  #unreachable(error: unknown): UserError {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    return new UserError(`cannot reach ${this.#base.origin}: ${reason} (is "npm start" running?)`);
+  }
+}
+
+function refusalOf(status: number, text: string): Refusal {
+  const problem = Problem.safeParse(parseJson(text));
+  return new Refusal(status, problem.success ? problem.data.detail : `HTTP status ${status}`);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

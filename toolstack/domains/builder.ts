@@ -1,0 +1,69 @@
+/** Building and tearing down one incarnation of a domain: image, hypervisor, dom0's side, in this order and back. */
+
+import { CONSOLE_LIMIT } from '../../dom0/console.js';
+import { connectGuest, type Dom0, disconnectGuest } from '../../dom0/guest.js';
+import type { GuestFacts } from '../../dom0/guest-nodes.js';
+import type { CreatedDomain } from '../../hypervisor/public/privcmd.js';
+import type { DomainCreate } from '../schemas/domain.js';
+import type { Images } from './images.js';
+import type { DomainRecord } from './record.js';
+
+const PAGES_PER_MIB = 256;
+const KIB_PER_MIB = 1024;
+
+/** Builds the domain, paused. What it took is given back if a step fails, and the step's error thrown. */
+export async function buildDomain(dom0: Dom0, images: Images, record: DomainRecord): Promise<void> {
+  const { config } = record;
+  const [kernel, ramdisk] = await Promise.all([
+    images.load(config.kernel, 'kernel'),
+    config.ramdisk === undefined ? undefined : images.load(config.ramdisk, 'ramdisk'),
+  ]);
+  const created = await dom0.privcmd.call('createdomain', {
+    handle: record.uuid,
+    memoryPages: config.memory * PAGES_PER_MIB,
+    vcpus: config.vcpus,
+    maxVcpus: config.maxVcpus ?? config.vcpus,
+    weight: config.weight,
+    cap: config.cap,
+    kernel,
+    ...(ramdisk && { ramdisk }),
+    cmdline: config.cmdline,
+    paused: true,
+  });
+  record.domid = created.domid;
+  try {
+    record.guest = await connectGuest(dom0, guestFacts(record, config, created), record.console);
+  } catch (error) {
+    await dom0.privcmd.call('destroydomain', { domid: created.domid }).catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Ends the present incarnation and keeps its last figures. Nothing happens if there is none. */
+export async function tearDown(dom0: Dom0, record: DomainRecord): Promise<void> {
+  const { guest, domid } = record;
+  if (guest === undefined) return;
+  record.guest = undefined;
+  const last = dom0.privcmd.call('getdomaininfo', { domid }).catch(() => undefined);
+  await disconnectGuest(dom0, guest);
+  record.lastInfo = (await last) ?? record.lastInfo;
+  await dom0.privcmd.call('destroydomain', { domid });
+}
+
+function guestFacts(
+  record: DomainRecord,
+  config: DomainCreate,
+  created: CreatedDomain,
+): GuestFacts {
+  const memoryKib = config.memory * KIB_PER_MIB;
+  return {
+    ...created,
+    uuid: record.uuid,
+    name: record.name,
+    memoryKib,
+    maxMemoryKib: memoryKib,
+    vcpus: config.vcpus,
+    maxVcpus: config.maxVcpus ?? config.vcpus,
+    consoleLimit: CONSOLE_LIMIT,
+  };
+}

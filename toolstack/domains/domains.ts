@@ -1,0 +1,316 @@
+/**
+ * The life cycle of domains: commands of the operator on one side, what guests do of themselves on the other.
+ * Whatever changes one domain happens one after the other, in the order in which it was asked for.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { Console } from '../../dom0/console.js';
+import { requestShutdown } from '../../dom0/control.js';
+import type { Dom0 } from '../../dom0/guest.js';
+import type { DomainNotice } from '../../dom0/privcmd.js';
+import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
+import type { Domain, DomainCreate, ShutdownReason, ShutdownRequest } from '../schemas/domain.js';
+import type { DomainEvent } from '../schemas/event.js';
+import { buildDomain, tearDown } from './builder.js';
+import type { DomainCommand } from './commands.js';
+import { CommandError } from './errors.js';
+import type { EventLog } from './event-log.js';
+import type { Images } from './images.js';
+import { type DomainRecord, describeDomain } from './record.js';
+import { Registry } from './registry.js';
+
+const MS = 1000;
+/** A domain that stops sooner than this after its start is restarted only then: a loop of reboots must not eat the host. */
+const SHORTEST_LIFE_MS = 1000;
+
+export class Domains {
+  readonly #dom0: Dom0;
+  readonly #images: Images;
+  readonly #events: EventLog;
+  readonly #registry = new Registry();
+  readonly #turns = new WeakMap<DomainRecord, Promise<unknown>>();
+
+  constructor(dom0: Dom0, images: Images, events: EventLog) {
+    this.#dom0 = dom0;
+    this.#images = images;
+    this.#events = events;
+    dom0.privcmd.onDomain((notice) => this.#notice(notice));
+  }
+
+  /** @returns the domain as it is after the command. */
+  async run(command: DomainCommand): Promise<Domain> {
+    switch (command.kind) {
+      case 'create':
+        return this.#create(command.config);
+      case 'destroy':
+        return this.#destroy(this.#registry.require(command.id));
+      case 'pause':
+        return this.#pause(this.#registry.require(command.id));
+      case 'unpause':
+        return this.#unpause(this.#registry.require(command.id));
+      case 'shutdown':
+        return this.#ask(this.#registry.require(command.id), 'poweroff', command.request);
+      case 'reboot':
+        return this.#ask(this.#registry.require(command.id), 'reboot', command.request);
+    }
+  }
+
+  /** By ascending domid; those that have ended only if asked for. */
+  async list({ ended }: { ended: boolean }): Promise<Domain[]> {
+    const infos = await this.#dom0.privcmd.call('getdomaininfolist', {});
+    const byDomid = new Map(infos.map((info) => [info.domid, info]));
+    const live = this.#registry.live().flatMap((record) => {
+      const info = byDomid.get(record.domid) ?? record.lastInfo;
+      return info === undefined ? [] : [describeDomain(record, info)];
+    });
+    const past = ended ? this.#registry.ended().map((record) => describeDomain(record)) : [];
+    return [...live, ...past].sort((a, b) => a.domid - b.domid);
+  }
+
+  async read(id: string): Promise<Domain> {
+    return this.#describe(this.#registry.require(id));
+  }
+
+  console(id: string): Console {
+    return this.#registry.require(id).console;
+  }
+
+  /** Types into a console. Throws if the guest is gone or does not read. */
+  type(id: string, bytes: Uint8Array): void {
+    const { console, domid } = this.#registry.require(id);
+    if (!console.connected) {
+      throw new CommandError('wrong-state', `Domain ${domid} has ended; nobody reads its console.`);
+    }
+    const taken = console.type(bytes);
+    if (taken < bytes.length) {
+      const figures = { taken, refused: bytes.length - taken };
+      const message = `The guest does not read: ${taken} of ${bytes.length} bytes were taken.`;
+      throw new CommandError('input-refused', message, { figures });
+    }
+  }
+
+  /** Ends all domains: the service stops. */
+  async endAll(): Promise<void> {
+    await Promise.allSettled(this.#registry.live().map((record) => this.#destroy(record)));
+  }
+
+  async #create(config: DomainCreate): Promise<Domain> {
+    const uuid = (config.uuid ?? randomUUID()).toLowerCase();
+    const record: DomainRecord = {
+      config,
+      console: new Console(),
+      name: config.name,
+      uuid,
+      domid: 0,
+      guest: undefined,
+      createdAt: new Date(),
+    };
+    this.#registry.add(record);
+    return this.#exclusive(record, async () => {
+      try {
+        await this.#start(record);
+      } catch (error) {
+        this.#registry.drop(record);
+        throw error;
+      }
+      const domain = await this.#describe(record);
+      this.#record('created', record);
+      return domain;
+    });
+  }
+
+  /** Builds an incarnation and lets it run, unless it is to be left paused. */
+  async #start(record: DomainRecord): Promise<void> {
+    await buildDomain(this.#dom0, this.#images, record);
+    record.createdAt = new Date();
+    if (!record.config.paused) void this.#call('unpausedomain', record);
+  }
+
+  #destroy(record: DomainRecord): Promise<Domain> {
+    const hadEnded = record.endedAt !== undefined;
+    return this.#exclusive(record, async () => {
+      if (hadEnded) this.#registry.forget(record);
+      else if (record.endedAt === undefined) await this.#end(record);
+      return describeDomain(record);
+    });
+  }
+
+  async #end(record: DomainRecord): Promise<void> {
+    await tearDown(this.#dom0, record);
+    record.endedAt = new Date();
+    this.#registry.end(record);
+    record.console.end();
+    this.#record('destroyed', record);
+  }
+
+  #pause(record: DomainRecord): Promise<Domain> {
+    return this.#exclusive(record, async () => {
+      await this.#requireState(record, ['running', 'blocked'], 'paused');
+      await this.#call('pausedomain', record);
+      this.#record('paused', record);
+      return this.#describe(record);
+    });
+  }
+
+  #unpause(record: DomainRecord): Promise<Domain> {
+    return this.#exclusive(record, async () => {
+      await this.#requireState(record, ['paused'], 'unpaused');
+      await this.#call('unpausedomain', record);
+      this.#record('unpaused', record);
+      return this.#describe(record);
+    });
+  }
+
+  #ask(
+    record: DomainRecord,
+    action: 'poweroff' | 'reboot',
+    { force, timeout }: ShutdownRequest,
+  ): Promise<Domain> {
+    return this.#exclusive(record, async () => {
+      await this.#requireState(record, ['running', 'blocked', 'paused'], `asked to ${action}`);
+      if (force) {
+        await this.#dom0.privcmd.call('shutdown', { domid: record.domid, reason: action });
+      } else {
+        await this.#askKernel(record, action, timeout);
+      }
+      return this.#describe(record);
+    });
+  }
+
+  /** Writes control/shutdown and lets an event tell if the kernel does not notice in time. */
+  async #askKernel(
+    record: DomainRecord,
+    action: 'poweroff' | 'reboot',
+    timeout: number,
+  ): Promise<void> {
+    const { store } = this.#dom0;
+    const { domid } = record;
+    const { acknowledged } = await requestShutdown(store, domid, action, timeout * MS);
+    acknowledged.then(
+      (answered) => {
+        if (answered || record.domid !== domid || record.guest === undefined) return;
+        const detail = `control/shutdown "${action}" was not acknowledged within ${timeout} s`;
+        this.#record('unresponsive', record, detail);
+      },
+      () => undefined,
+    );
+  }
+
+  /** A guest has stopped of itself. */
+  #notice({ domid, state, reason, detail }: DomainNotice): void {
+    const record = this.#registry.byDomid(domid);
+    if (record === undefined || state === 'destroyed') return;
+    record.shutdownReason = reason ?? (state === 'crashed' ? 'crash' : 'poweroff');
+    if (detail !== undefined) record.detail = detail;
+    record.console.pump();
+    this.#record(state, record, detail);
+    const age = Date.now() - record.createdAt.getTime();
+    const policy = policyOf(record.config, record.shutdownReason);
+    const delay = policy.includes('restart') ? Math.max(0, SHORTEST_LIFE_MS - age) : 0;
+    setTimeout(() => void this.#apply(policy, record, domid).catch(logBug), delay);
+  }
+
+  #apply(policy: DomainCreate['onCrash'], record: DomainRecord, domid: number): Promise<void> {
+    return this.#exclusive(record, async () => {
+      const stale = record.domid !== domid || record.guest === undefined;
+      if (stale || policy === 'preserve') return;
+      if (policy === 'destroy') await this.#end(record);
+      if (policy === 'restart') await this.#restart(record);
+      if (policy === 'rename-restart') await this.#renameRestart(record);
+    });
+  }
+
+  /** The same domain again, under a new domid; its console goes on. */
+  async #restart(record: DomainRecord): Promise<void> {
+    await tearDown(this.#dom0, record);
+    delete record.shutdownReason;
+    delete record.detail;
+    try {
+      await this.#start(record);
+      this.#record('restarted', record);
+    } catch (error) {
+      record.detail = `restart failed: ${error instanceof Error ? error.message : String(error)}`;
+      await this.#end(record);
+    }
+  }
+
+  /** The dead one steps aside for the post-mortem; its successor gets name and uuid. */
+  async #renameRestart(record: DomainRecord): Promise<void> {
+    const { name, uuid, config } = record;
+    record.name = `${name}-${record.domid}`;
+    record.uuid = randomUUID();
+    await this.#create({ ...config, name, uuid });
+  }
+
+  /** Throws `wrong-state`, naming the state and those in which it would be allowed. */
+  async #requireState(record: DomainRecord, allowed: string[], wanted: string): Promise<void> {
+    const { state } = await this.#describe(record);
+    if (allowed.includes(state)) return;
+    const message = `Domain ${record.domid} is ${state}; it can be ${wanted} while ${allowed.join(' or ')}.`;
+    throw new CommandError('wrong-state', message);
+  }
+
+  async #describe(record: DomainRecord): Promise<Domain> {
+    if (record.guest === undefined) {
+      if (record.endedAt === undefined && record.lastInfo === undefined) {
+        throw new CommandError('no-such-domain', `Domain "${record.name}" is still being built.`);
+      }
+      return describeDomain(record);
+    }
+    return describeDomain(record, await this.#info(record));
+  }
+
+  async #info(record: DomainRecord): Promise<DomainInfo> {
+    record.lastInfo = await this.#dom0.privcmd.call('getdomaininfo', { domid: record.domid });
+    return record.lastInfo;
+  }
+
+  #call(op: 'pausedomain' | 'unpausedomain', { domid }: DomainRecord): Promise<unknown> {
+    return this.#dom0.privcmd.call(op, { domid });
+  }
+
+  #record(kind: DomainEvent['kind'], record: DomainRecord, detail = record.detail): void {
+    const { domid, uuid, name, state, shutdownReason } = describeDomain(record);
+    const reason: ShutdownReason | undefined = shutdownReason;
+    this.#events.record({
+      kind,
+      domid,
+      uuid,
+      name,
+      state,
+      ...(reason && { reason }),
+      ...(detail && { detail }),
+    });
+  }
+
+  /** Runs a step when all earlier ones on the same record are done. */
+  #exclusive<Result>(record: DomainRecord, step: () => Promise<Result>): Promise<Result> {
+    const before = this.#turns.get(record) ?? Promise.resolve();
+    const mine = before.then(step, step);
+    this.#turns.set(
+      record,
+      mine.catch(() => undefined),
+    );
+    return mine;
+  }
+}
+
+function policyOf(config: DomainCreate, reason: ShutdownReason): DomainCreate['onCrash'] {
+  switch (reason) {
+    case 'poweroff':
+      return config.onPoweroff;
+    case 'reboot':
+      return config.onReboot;
+    case 'crash':
+      return config.onCrash;
+    case 'watchdog':
+      return config.onWatchdog;
+    case 'suspend':
+    case 'soft_reset':
+      return 'preserve';
+  }
+}
+
+function logBug(error: unknown): void {
+  console.error('domains: a step that cannot fail has failed:', error);
+}

@@ -1,0 +1,36 @@
+/** What a command may refuse, by name. The API has one table that gives each code its HTTP status. */
+
+import type { FieldProblem } from '../schemas/problem.js';
+
+export const ERROR_CODES = [
+  'no-such-domain',
+  'no-such-image',
+  'no-such-node',
+  'name-in-use',
+  'wrong-state',
+  'not-enough-memory',
+  'bad-image',
+  'bad-value',
+  'input-refused',
+  'hypervisor-refused',
+  'hypervisor-gone',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
+
+export interface ErrorFacts {
+  readonly errors?: FieldProblem[];
+  readonly figures?: Record<string, number>;
+  readonly errno?: string;
+}
+
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly code: ErrorCode;
+  readonly facts: ErrorFacts;
+
+  constructor(code: ErrorCode, message: string, facts: ErrorFacts = {}) {
+    super(message);
+    this.code = code;
+    this.facts = facts;
+  }
+}

@@ -1,0 +1,41 @@
+/** The event stream: numbered, kept for a while, replayed to whoever asks for what they have missed. */
+
+import type { DomainEvent } from '../schemas/event.js';
+
+/** Events kept for `since`. */
+const KEPT = 10_000;
+
+type Listener = (event: DomainEvent) => void;
+
+export class EventLog {
+  readonly #events: DomainEvent[] = [];
+  readonly #listeners = new Set<Listener>();
+  #seq = 0;
+
+  /** Number of the newest event, 0 if there has been none. */
+  get last(): number {
+    return this.#seq;
+  }
+
+  record(event: Omit<DomainEvent, 'seq' | 'time'>): void {
+    this.#seq += 1;
+    const numbered = { seq: this.#seq, time: new Date().toISOString(), ...event };
+    this.#events.push(numbered);
+    if (this.#events.length > 2 * KEPT) this.#events.splice(0, KEPT);
+    for (const listener of this.#listeners) listener(numbered);
+  }
+
+  /**
+   * Events after number `since`, oldest first.
+   * The first of them has a number greater than since + 1 if older ones are no longer kept.
+   */
+  since(since: number): readonly DomainEvent[] {
+    return this.#events.filter(({ seq }) => seq > since);
+  }
+
+  /** @returns how to stop. */
+  subscribe(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}

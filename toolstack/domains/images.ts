@@ -1,0 +1,132 @@
+/** Kernels and RAM disks: the image directory, which is only read, and beside it what was uploaded. Nothing outside is reachable. */
+
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { isAbsolute, join, sep } from 'node:path';
+import { promisify } from 'node:util';
+import { gunzip } from 'node:zlib';
+import type { Image } from '../schemas/image.js';
+import { CommandError } from './errors.js';
+
+const unzip = promisify(gunzip);
+
+/** Files of the folders that are no images. */
+const HIDDEN = /(^|\/)(\.|README\.md$)/;
+
+export interface ImageFolders {
+  /** Images that came with the installation or the operator: read, never written. */
+  readonly images: string;
+  /** Where uploads go; made when the first one comes. */
+  readonly uploads: string;
+  /** Bytes that a compressed image may grow to. */
+  readonly unpackedLimit: number;
+}
+
+export class Images {
+  readonly #folders: ImageFolders;
+
+  constructor(folders: ImageFolders) {
+    this.#folders = folders;
+  }
+
+  /** Regular files of both folders, by name; an upload hides an image of the same name. */
+  async list(): Promise<Image[]> {
+    const { images, uploads } = this.#folders;
+    const found = new Map<string, Image>();
+    for (const [folder, uploaded] of [
+      [images, false],
+      [uploads, true],
+    ] as const) {
+      for (const { name, bytes } of await regularFiles(folder)) {
+        found.set(name, { name, bytes, uploaded });
+      }
+    }
+    return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
+   * The bytes of an image, unpacked if they were gzip-compressed.
+   * @param field of the request that named it, for the error.
+   */
+  async load(name: string, field: string): Promise<Uint8Array> {
+    const path = await this.#find(name, field);
+    const bytes = await readFile(path);
+    return isGzip(bytes) ? this.#unpack(bytes, field) : bytes;
+  }
+
+  async save(name: string, bytes: Uint8Array): Promise<Image> {
+    const { uploads } = this.#folders;
+    await mkdir(uploads, { recursive: true });
+    const temporary = join(uploads, `.${randomUUID()}`);
+    try {
+      await writeFile(temporary, bytes, { mode: 0o600 });
+      await rename(temporary, join(uploads, name));
+    } finally {
+      await rm(temporary, { force: true });
+    }
+    return { name, bytes: bytes.length, uploaded: true };
+  }
+
+  /** Removes an upload; images of the image directory stay. */
+  async delete(name: string): Promise<void> {
+    const path = await fileWithin(this.#folders.uploads, name);
+    if (path === undefined)
+      throw new CommandError('no-such-image', `No upload is named "${name}".`);
+    await rm(path);
+  }
+
+  async #find(name: string, field: string): Promise<string> {
+    if (isAbsolute(name) || name.split(/[/\\]/).includes('..') || name.includes('\0')) {
+      throw badName(name, field, 'leaves the image directory');
+    }
+    for (const folder of [this.#folders.uploads, this.#folders.images]) {
+      for (const candidate of [name, `${name}.elf`]) {
+        const path = await fileWithin(folder, candidate);
+        if (path !== undefined) return path;
+      }
+    }
+    throw badName(name, field, 'is no image here');
+  }
+
+  async #unpack(bytes: Uint8Array, field: string): Promise<Uint8Array> {
+    try {
+      return await unzip(bytes, { maxOutputLength: this.#folders.unpackedLimit });
+    } catch (error) {
+      const detail =
+        error instanceof RangeError
+          ? `unpacks to more than ${this.#folders.unpackedLimit} bytes`
+          : `cannot be unpacked: ${error instanceof Error ? error.message : String(error)}`;
+      throw new CommandError('bad-image', `The compressed ${field} ${detail}.`, {
+        errors: [{ pointer: `/${field}`, detail, expected: 'a whole gzip file' }],
+      });
+    }
+  }
+}
+
+const badName = (name: string, field: string, detail: string): CommandError =>
+  new CommandError('bad-value', `The ${field} "${name}" ${detail}.`, {
+    errors: [{ pointer: `/${field}`, detail, expected: 'the name of an image', found: name }],
+  });
+
+const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
+
+async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
+  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, facts: await stat(join(folder, name)) })),
+  );
+  return files
+    .filter(({ name, facts }) => facts.isFile() && !HIDDEN.test(name))
+    .map(({ name, facts }) => ({ name, bytes: facts.size }));
+}
+
+/** The real path of a regular file below a folder; undefined if there is none, or if a link leads out of the folder. */
+async function fileWithin(folder: string, name: string): Promise<string | undefined> {
+  try {
+    const [root, path] = await Promise.all([realpath(folder), realpath(join(folder, name))]);
+    const inside = path.startsWith(root + sep);
+    return inside && (await stat(path)).isFile() ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}

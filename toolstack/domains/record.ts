@@ -1,0 +1,62 @@
+/** What the toolstack remembers of a domain, alive or ended. */
+
+import type { Console } from '../../dom0/console.js';
+import type { Guest } from '../../dom0/guest.js';
+import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
+import type { Domain, DomainCreate, ShutdownReason } from '../schemas/domain.js';
+
+const NS = 1e9;
+
+export interface DomainRecord {
+  readonly config: DomainCreate;
+  readonly console: Console;
+  /** Name and handle change when it is preserved and its successor takes them over. */
+  name: string;
+  uuid: string;
+  /** The present incarnation's; 0 before the first has been built. */
+  domid: number;
+  /** undefined while it is being built, and again once it has been destroyed. */
+  guest: Guest | undefined;
+  createdAt: Date;
+  endedAt?: Date;
+  shutdownReason?: ShutdownReason;
+  detail?: string;
+  /** Last figures of the hypervisor, for when it is gone. */
+  lastInfo?: DomainInfo | undefined;
+}
+
+/** The public face of a record. */
+export function describeDomain(record: DomainRecord, info = record.lastInfo): Domain {
+  const { config, domid, uuid, name } = record;
+  const reason = record.shutdownReason ?? info?.shutdownReason;
+  const detail = record.detail ?? info?.crashReason;
+  return {
+    domid,
+    uuid,
+    name,
+    state: record.endedAt ? 'ended' : stateOf(info),
+    ...(reason && { shutdownReason: reason }),
+    ...(detail && { detail }),
+    memory: { pages: info?.totPages ?? 0, maxPages: info?.maxPages ?? 0 },
+    vcpus: {
+      online: info?.vcpus.filter(({ online }) => online).length ?? 0,
+      max: info?.maxVcpus ?? config.maxVcpus ?? config.vcpus,
+    },
+    weight: info?.weight ?? config.weight,
+    cap: info?.cap ?? config.cap,
+    cpuSeconds: (info?.cpuTime ?? 0) / NS,
+    kernel: config.kernel,
+    cmdline: config.cmdline,
+    createdAt: record.createdAt.toISOString(),
+    ...(record.endedAt && { endedAt: record.endedAt.toISOString() }),
+    console: `/v1/domains/${uuid}/console`,
+  };
+}
+
+/** xl's precedence: a dying domain is not paused, a paused one not blocked. */
+function stateOf(info: DomainInfo | undefined): Domain['state'] {
+  if (info === undefined || info.dying) return 'dying';
+  if (info.shutdown) return 'shutdown';
+  if (info.paused) return 'paused';
+  return info.running ? 'running' : 'blocked';
+}

@@ -1,0 +1,57 @@
+/** What the hypervisor refuses, in the words of the toolstack. */
+
+import { PrivcmdGone, PrivcmdRefusal } from '../../dom0/privcmd.js';
+import { CommandError } from './errors.js';
+
+const NO_MEMORY = new Set(['ENOMEM', 'ENOSPC']);
+
+/** Any other error is returned as it is. */
+export function asCommandError(error: unknown): unknown {
+  if (error instanceof PrivcmdGone) {
+    return new CommandError('hypervisor-gone', `The hypervisor is gone: ${error.message}`);
+  }
+  if (!(error instanceof PrivcmdRefusal)) return error;
+  const { errno, detail } = error;
+  if (typeof detail['field'] === 'string') return badImage(error, detail['field']);
+  if (NO_MEMORY.has(errno)) {
+    const figures = numbersOf(detail);
+    const text = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+    const message = `The host has not enough memory (4 KiB frames: ${text.join(', ')}).`;
+    return new CommandError('not-enough-memory', message, { errno, figures });
+  }
+  if (errno === 'ESRCH') return new CommandError('no-such-domain', error.message, { errno });
+  return new CommandError('hypervisor-refused', error.message, { errno });
+}
+
+/** The builder names the field of the image that it could not take. */
+function badImage({ errno, detail }: PrivcmdRefusal, field: string): CommandError {
+  const expected = detail['expected'] === undefined ? undefined : String(detail['expected']);
+  const found = detail['found'] === undefined ? undefined : String(detail['found']);
+  const facts = [
+    expected === undefined ? '' : `expected ${expected}`,
+    found === undefined ? '' : `found ${found}`,
+  ].filter((fact) => fact !== '');
+  const text = `${field}: ${String(detail['message'])}`;
+  return new CommandError(
+    'bad-image',
+    `${text}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}.`,
+    {
+      errno,
+      errors: [
+        {
+          pointer: '/kernel',
+          detail: text,
+          ...(expected !== undefined && { expected }),
+          ...(found !== undefined && { found }),
+        },
+      ],
+    },
+  );
+}
+
+const numbersOf = (detail: Readonly<Record<string, unknown>>): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(detail).filter(
+      (entry): entry is [string, number] => typeof entry[1] === 'number',
+    ),
+  );

@@ -1,0 +1,15 @@
+/** What the API is given to work with. */
+
+import type { Domains } from './domains.js';
+import type { EventLog } from './event-log.js';
+import type { HostFacts } from './host-facts.js';
+import type { Images } from './images.js';
+import type { TraceFeed } from './trace-feed.js';
+
+export interface Services {
+  readonly domains: Domains;
+  readonly images: Images;
+  readonly events: EventLog;
+  readonly host: HostFacts;
+  readonly trace: TraceFeed;
+}

@@ -1,0 +1,87 @@
+/** The command line of the service, and what it is without one. */
+
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+
+const ROOT = join(import.meta.dirname, '..');
+const MIB = 1024 * 1024;
+
+export interface ServiceOptions {
+  /** Port of the API on 127.0.0.1. 0 lets the system choose. */
+  readonly port: number;
+  /** Guest memory of the host in MiB. */
+  readonly memory: number;
+  readonly images: string;
+  readonly uploads: string;
+  /** Unix socket of the XenStore; undefined for none. */
+  readonly storeSocket: string | undefined;
+  /** Kernel of the guest that is there from the start; undefined for none. */
+  readonly demo: string | undefined;
+  /** Bytes of a JSON body. */
+  readonly bodyLimit: number;
+  /** Bytes of an uploaded image, and of an image once unpacked. */
+  readonly uploadLimit: number;
+  readonly unpackedLimit: number;
+}
+
+export const DEFAULTS: ServiceOptions = {
+  port: 8732,
+  memory: 2048,
+  images: join(ROOT, 'guests', 'images'),
+  uploads: join(ROOT, 'var', 'images'),
+  storeSocket: join(ROOT, 'var', 'xenstored.sock'),
+  demo: 'hello',
+  bodyLimit: MIB,
+  uploadLimit: 128 * MIB,
+  unpackedLimit: 512 * MIB,
+};
+
+export const USAGE = `npm start -- [options]
+  --port <n>            port of the API on 127.0.0.1 (${DEFAULTS.port}; PORT in the environment)
+  --memory <MiB>        guest memory of the host (${DEFAULTS.memory})
+  --images <dir>        image directory (guests/images)
+  --uploads <dir>       where uploaded images go (var/images)
+  --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
+  --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
+`;
+
+const OPTIONS = {
+  port: { type: 'string' },
+  memory: { type: 'string' },
+  images: { type: 'string' },
+  uploads: { type: 'string' },
+  'store-socket': { type: 'string' },
+  demo: { type: 'string' },
+  help: { type: 'boolean' },
+} as const;
+
+/** @returns undefined if help was asked for. Throws if an option is unknown or makes no sense. */
+export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOptions | undefined {
+  const { values } = parseArgs({ args, options: OPTIONS });
+  if (values.help) return undefined;
+  return {
+    ...DEFAULTS,
+    port: wholeNumber('port', values.port ?? env['PORT'], DEFAULTS.port, 0, 65535),
+    memory: wholeNumber('memory', values.memory, DEFAULTS.memory, 1, 3968),
+    images: values.images ?? DEFAULTS.images,
+    uploads: values.uploads ?? DEFAULTS.uploads,
+    storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
+    demo: unlessNone(values.demo ?? DEFAULTS.demo),
+  };
+}
+
+const unlessNone = (value: string | undefined): string | undefined =>
+  value === 'none' ? undefined : value;
+
+function wholeNumber(
+  name: string,
+  text: string | undefined,
+  fallback: number,
+  min: number,
+  max: number,
+): number {
+  if (text === undefined) return fallback;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= min && value <= max) return value;
+  throw new Error(`--${name} must be a whole number from ${min} to ${max}, not "${text}"`);
+}

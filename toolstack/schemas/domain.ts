@@ -1,0 +1,156 @@
+/** The domain resource: what it is created from, what can be read of it. */
+
+import { z } from 'zod';
+
+const PAGES_PER_MIB = 256;
+
+export const DOMAIN_STATES = [
+  'running',
+  'blocked',
+  'paused',
+  'shutdown',
+  'dying',
+  'ended',
+] as const;
+
+export const SHUTDOWN_REASONS = [
+  'poweroff',
+  'reboot',
+  'suspend',
+  'crash',
+  'watchdog',
+  'soft_reset',
+] as const;
+export type ShutdownReason = (typeof SHUTDOWN_REASONS)[number];
+
+export const POLICIES = ['destroy', 'restart', 'rename-restart', 'preserve'] as const;
+
+const policy = (fallback: (typeof POLICIES)[number], when: string) =>
+  z.enum(POLICIES).default(fallback).describe(`What becomes of the domain when it ${when}.`);
+
+export const DomainName = z
+  .string()
+  .min(1)
+  .max(64)
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9_.+-]*$/,
+    'letters, digits and _ . + - only, the first a letter or digit',
+  )
+  .regex(/\D/, 'must not be a number: it would be taken for a domid')
+  .describe('Unique among the domains that exist.');
+
+export const ImageName = z
+  .string()
+  .min(1)
+  .max(255)
+  .describe(
+    'An image: a path below the image directory or the name of an uploaded one; ".elf" may be left out.',
+  );
+
+/** Characters a start_info's command line holds, its NUL not counted. */
+const CMDLINE_MAX = 1023;
+
+export const DomainCreate = z
+  .strictObject({
+    name: DomainName,
+    uuid: z.uuid().optional().describe('The handle of the domain; a random one if left out.'),
+    kernel: ImageName.describe('The kernel: an ELF image for Xen PV, gzip-compressed or not.'),
+    ramdisk: ImageName.optional().describe('An initial RAM disk, handed to the kernel as it is.'),
+    cmdline: z.string().max(CMDLINE_MAX).default('').describe("The kernel's command line."),
+    memory: z
+      .number()
+      .positive()
+      .max(4096)
+      .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256')
+      .default(32)
+      .describe('Memory in MiB; fractions down to a page of 1/256 MiB.'),
+    vcpus: z.int().min(1).max(32).default(1).describe('vCPUs online at the start.'),
+    maxVcpus: z
+      .int()
+      .min(1)
+      .max(32)
+      .optional()
+      .describe('vCPUs the domain may bring up; at least vcpus.'),
+    weight: z
+      .int()
+      .min(1)
+      .max(65535)
+      .default(256)
+      .describe('Share of CPU time relative to others.'),
+    cap: z.int().min(0).max(3200).default(0).describe('Limit in per cent of a CPU; 0 is none.'),
+    paused: z.boolean().default(false).describe('Leave it paused after it has been built.'),
+    onPoweroff: policy('destroy', 'powers off'),
+    onReboot: policy('restart', 'reboots'),
+    onCrash: policy('destroy', 'crashes'),
+    onWatchdog: policy('destroy', 'is shut down by its watchdog'),
+  })
+  .refine((config) => config.maxVcpus === undefined || config.maxVcpus >= config.vcpus, {
+    path: ['maxVcpus'],
+    message: 'must not be less than vcpus',
+  })
+  .meta({ id: 'DomainCreate', description: 'A domain to be created.' });
+/** As the caller writes it: what has a default may be missing. */
+export type DomainCreateInput = z.input<typeof DomainCreate>;
+export type DomainCreate = z.output<typeof DomainCreate>;
+
+export const Domain = z
+  .strictObject({
+    domid: z.int().describe('Number of the domain; a new one after each reboot.'),
+    uuid: z.string().describe('Handle of the domain; the same after a reboot.'),
+    name: z.string(),
+    state: z
+      .enum(DOMAIN_STATES)
+      .describe('"ended" means destroyed: what is shown is what is remembered of it.'),
+    shutdownReason: z.enum(SHUTDOWN_REASONS).optional().describe('Why it stopped, once it has.'),
+    detail: z.string().optional().describe('What went wrong, in words: the reason of a crash.'),
+    memory: z
+      .strictObject({
+        pages: z.int().describe('4 KiB pages the domain holds now.'),
+        maxPages: z.int().describe('Pages it may hold.'),
+      })
+      .describe('Memory in pages.'),
+    vcpus: z.strictObject({ online: z.int(), max: z.int() }),
+    weight: z.int(),
+    cap: z.int(),
+    cpuSeconds: z.number().describe('CPU time used by all of its vCPUs.'),
+    kernel: z.string(),
+    cmdline: z.string(),
+    createdAt: z.iso.datetime(),
+    endedAt: z.iso.datetime().optional(),
+    console: z
+      .string()
+      .describe('Path of its console: GET for the history, WebSocket for the terminal.'),
+  })
+  .meta({ id: 'Domain', description: 'A domain.' });
+export type Domain = z.infer<typeof Domain>;
+
+export const DomainList = z
+  .strictObject({ domains: z.array(Domain) })
+  .meta({ id: 'DomainList', description: 'Domains by ascending domid.' });
+
+export const DomainListQuery = z.strictObject({
+  ended: z
+    .stringbool()
+    .default(false)
+    .describe('Show the remembered ones that have ended as well.'),
+});
+
+export const DomainId = z.strictObject({
+  id: z.string().min(1).max(64).describe('domid, name or uuid.'),
+});
+
+export const ShutdownRequest = z
+  .strictObject({
+    force: z
+      .boolean()
+      .default(false)
+      .describe('Stop it now, as if it had asked for it, without waiting for its kernel.'),
+    timeout: z
+      .number()
+      .min(0)
+      .max(3600)
+      .default(60)
+      .describe('Seconds to wait until the kernel takes notice of control/shutdown.'),
+  })
+  .meta({ id: 'ShutdownRequest', description: 'How to ask a domain to stop.' });
+export type ShutdownRequest = z.infer<typeof ShutdownRequest>;
