@@ -1,0 +1,108 @@
+/** CONTROL: commands to the daemon itself. Spec: xenstore.txt, section "Miscellaneous". */
+import { failure } from '../protocol/errors.js';
+import { type Call, readNumber, stringsOf } from './call.js';
+import { QUOTA_NAMES } from './feature-calls.js';
+
+interface Command {
+  readonly run: (call: Call, args: readonly string[]) => string;
+  /** Shown by help. */
+  readonly usage: string;
+}
+
+// biome-ignore format: one row per command
+const COMMANDS: Readonly<Record<string, Command>> = {
+  'check':      { run: check,     usage: '' },
+  'log':        { run: setLog,    usage: '[on|off]' },
+  'logfile':    { run: logfile,   usage: '<file>' },
+  'memreport':  { run: memreport, usage: '[<file>]' },
+  'print':      { run: print,     usage: '<string>' },
+  'quota':      { run: quota,     usage: '[set <name> <val>|<domid>]' },
+  'quota-soft': { run: quotaSoft, usage: '[set <name> <val>]' },
+  'help':       { run: help,      usage: '<no-parameters>' },
+};
+
+/** CONTROL <command>|[<parameters>|] → text for people. */
+export function control(call: Call): string {
+  const [name, ...args] = stringsOf(call.packet.body);
+  const command = name === undefined ? undefined : COMMANDS[name];
+  if (command === undefined) throw failure('EINVAL');
+  return `${command.run(call, args)}\0`;
+}
+
+/** The tree cannot lose a node or keep an orphan: what is counted is what hangs on the root. */
+function check({ server }: Call): string {
+  const { counted, found } = server.checkStore();
+  if (counted !== found) throw new Error(`${counted} nodes counted, ${found} found`);
+  return 'OK';
+}
+
+function setLog({ server }: Call, [state, ...more]: readonly string[]): string {
+  if (more.length > 0) throw failure('EINVAL');
+  if (state === undefined) return `Log is ${server.logging ? 'on' : 'off'}\n`;
+  if (state !== 'on' && state !== 'off') throw failure('EINVAL');
+  server.logging = state === 'on';
+  return 'OK';
+}
+
+/** Where the log goes is the host's business, not a client's. */
+function logfile(_call: Call, args: readonly string[]): string {
+  if (args.length !== 1) throw failure('EINVAL');
+  throw failure('EROFS');
+}
+
+function memreport({ server }: Call, args: readonly string[]): string {
+  if (args.length > 0) throw failure('EROFS');
+  const { store, connections, watches } = server.inspect();
+  const transactions = connections.reduce((sum, one) => sum + one.transactions.length, 0);
+  const rows = [
+    ['nodes', store.nodes],
+    ['connections', connections.length],
+    ['watches', watches],
+    ['transactions', transactions],
+    ['backlog bytes', connections.reduce((sum, one) => sum + one.backlog, 0)],
+  ] as const;
+  return rows.map(([label, value]) => `${label}: ${value}\n`).join('');
+}
+
+function print({ server }: Call, args: readonly string[]): string {
+  const [text, ...more] = args;
+  if (text === undefined || more.length > 0) throw failure('EINVAL');
+  server.log(text);
+  return 'OK';
+}
+
+function quota({ server }: Call, args: readonly string[]): string {
+  if (args[0] === 'set') return setQuota(server, args);
+  if (args.length > 1) throw failure('EINVAL');
+  const domid = args[0] === undefined ? undefined : readNumber(args[0]);
+  if (domid !== undefined && server.domains.get(domid) === undefined) throw failure('ENOENT');
+  const quotas = server.quotasOf(domid);
+  const use = domid === undefined ? undefined : server.usageOf(domid);
+  const rows = Object.entries(QUOTA_NAMES).map(([name, key]) => {
+    const used = use?.[key];
+    return `${name.padEnd(17)}: ${used === undefined ? '' : `${used} of `}${quotas[key]}\n`;
+  });
+  return rows.join('');
+}
+
+function setQuota(server: Call['server'], args: readonly string[]): string {
+  const [, name, value, ...more] = args;
+  const key = QUOTA_NAMES[name ?? ''];
+  if (key === undefined || more.length > 0 || !/^\d{1,9}$/.test(value ?? '')) {
+    throw failure('EINVAL');
+  }
+  server.setQuota(undefined, key, Number(value));
+  return 'OK';
+}
+
+/** There are none: a domain is held by its hard quotas only. */
+function quotaSoft(_call: Call, args: readonly string[]): string {
+  if (args.length > 0) throw failure('EINVAL');
+  return '';
+}
+
+function help(_call: Call, args: readonly string[]): string {
+  if (args.length > 0) throw failure('EINVAL');
+  const rows = Object.entries(COMMANDS).map(([name, { usage }]) => `${name.padEnd(15)} ${usage}\n`);
+  return rows.join('');
+}

@@ -1,0 +1,50 @@
+/** Handlers of TRANSACTION_START and TRANSACTION_END. Spec: xenstore.txt, section "Transactions". */
+import { failure } from '../protocol/errors.js';
+import { Transaction } from '../store/transaction.js';
+import { type Call, oneString } from './call.js';
+
+/** TRANSACTION_START | → <id>| */
+export function transactionStart(call: Call): string {
+  if (call.transaction !== undefined) throw failure('EBUSY');
+  const { connection, server, request } = call;
+  const { privileged } = request.actor;
+  if (!privileged && connection.transactions.size > request.quotas.transactions) {
+    throw failure('ENOSPC');
+  }
+  const id = freeId(call);
+  const limit = privileged ? Number.POSITIVE_INFINITY : request.quotas.transactionNodes;
+  connection.transactions.set(
+    id,
+    new Transaction(id, server.clock(), server.store, connection.author, limit),
+  );
+  return `${id}\0`;
+}
+
+/** TRANSACTION_END T|F| : the id is gone afterwards, whatever the answer. */
+export function transactionEnd(call: Call): void {
+  const { connection, server, transaction } = call;
+  const verdict = oneString(call.packet.body);
+  if (verdict !== 'T' && verdict !== 'F') throw failure('EINVAL');
+  if (transaction === undefined) throw failure('ENOENT');
+  connection.transactions.delete(transaction.id);
+  if (verdict === 'F') return;
+  if (transaction.spoiled) throw failure('ENOMEM');
+  const outcome = transaction.commit();
+  if (outcome.kind === 'conflict') {
+    server.recordConflict(connection, transaction, outcome.conflict);
+    throw failure('EAGAIN');
+  }
+  for (const change of outcome.changes) server.watching.fire(change);
+}
+
+/** The next id of the connection: from 1, never 0, never one in use. */
+function freeId({ connection }: Call): number {
+  while (connection.transactions.has(connection.nextTransaction)) advance(connection);
+  const id = connection.nextTransaction;
+  advance(connection);
+  return id;
+}
+
+function advance(connection: Call['connection']): void {
+  connection.nextTransaction = (connection.nextTransaction % 0xffff_ffff) + 1;
+}
