@@ -34,6 +34,12 @@ u64 cmdline_number(const char *key, u64 fallback);
 extern char hypercall_page[4096];
 void enter_context(struct regs *regs) NORETURN; /* loads all registers by the iret hypercall */
 
+/* user.S */
+void run_user(const struct regs *program);  /* comes back when a trap handler points its frame at user_ended */
+void user_end(struct regs *regs);           /* does that */
+extern char user_ended[];
+extern u64 kernel_rsp;
+
 /* string.c */
 void *memset(void *to, int byte, size_t n);
 void *memcpy(void *to, const void *from, size_t n);
@@ -108,7 +114,18 @@ struct trap_seen {
 };
 extern struct trap_seen trap_seen;               /* the last trap that a fixup caught */
 
-/* probe.c: memory accesses and instructions that may fault; the fault is in trap_seen */
+/** In assembly: a trap whose saved rip is `from` continues at `to`. */
+#define FIXUP(from, to) ".pushsection .fixups, \"a\"; .quad " from ", " to "; .popsection;"
+/** Runs one instruction that may trap (fault or trap style); true: it did, see trap_seen. */
+#define PROBE(instruction, ...)                                                                   \
+  ({                                                                                              \
+    trap_seen.hit = false;                                                                        \
+    __asm__ volatile("1: " instruction "; 2:" FIXUP("1b", "2b") FIXUP("2b", "2b")::__VA_ARGS__    \
+                     : "memory", "cc");                                                           \
+    trap_seen.hit;                                                                                \
+  })
+
+/* probe.c: memory accesses that may fault; the fault is in trap_seen */
 bool probe_read(const void *va, u64 *value);
 bool probe_write(void *va, u64 value);
 

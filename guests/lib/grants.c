@@ -37,12 +37,13 @@ bool grant_end(u32 ref) {
 
 void *grant_map(u16 domid, u32 ref, u32 *handle, s64 *status) {
   void *va = page_alloc();
+  remap(va, 0); /* Xen fills the entry without flushing: the old translation must be gone before */
   struct gnttab_map map = {.host_addr = (u64)va, .flags = GNTMAP_host_map, .ref = ref, .dom = domid};
   s64 result = xen_grant_table_op(GNTTABOP_map_grant_ref, &map, 1);
   *status = result ? result : map.status;
   *handle = map.handle;
   if (*status == GNTST_okay) return va;
-  page_free(va);
+  unmap_mfn(va);
   return NULL;
 }
 

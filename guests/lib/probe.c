@@ -1,8 +1,6 @@
 /** Accesses that may fault. A row in .fixups says where to go on; what happened is in trap_seen. */
 #include "kit.h"
 
-#define FIXUP(from, to) ".pushsection .fixups, \"a\"; .quad " from ", " to "; .popsection;"
-
 bool probe_read(const void *va, u64 *value) {
   u64 result = 0;
   trap_seen.hit = false;

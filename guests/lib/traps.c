@@ -50,6 +50,7 @@ void dump_regs(const struct regs *r) {
 
 /** Continues at the address that the code said it wants after a fault here; false: it said none. */
 static bool fixup(struct regs *regs) {
+  if ((regs->cs & 3) == 3) return false; /* user mode has its own addresses */
   for (const struct fixup *f = fixups_start; f < fixups_end; f++) {
     if (f->from != regs->rip) continue;
     trap_seen = (struct trap_seen){true, regs->vector, regs->error, regs->rip, vcpu_info()->cr2,
@@ -58,6 +59,15 @@ static bool fixup(struct regs *regs) {
     return true;
   }
   return false;
+}
+
+/** Makes the return from this trap land in the kernel, behind run_user(), instead of in the program. */
+void user_end(struct regs *regs) {
+  regs->rip = (u64)user_ended;
+  regs->cs = FLAT_CS64 & ~3; /* ring 0 to Xen: kernel mode */
+  regs->rsp = kernel_rsp;
+  regs->ss = FLAT_SS;
+  regs->rflags = RFLAGS_IF;
 }
 
 static bool handle(struct regs *regs) {

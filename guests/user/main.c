@@ -16,10 +16,6 @@
 
 enum syscall { SYS_exit, SYS_write };
 
-void run_user(struct regs *program);
-extern char user_ended[];
-extern u64 kernel_rsp;
-
 #define PROGRAM(name) extern const char program_##name[], program_##name##_end[]
 PROGRAM(good);
 PROGRAM(hlt);
@@ -58,14 +54,9 @@ static u32 ticks;
 
 /* ---- leaving user mode for good -------------------------------------------------------------- */
 
-/** Makes the return from this trap land in the kernel, behind run_user(). */
 static void end_program(struct regs *regs, u64 how, u64 detail) {
   ending = (struct ending){how, detail, regs->rip};
-  regs->rip = (u64)user_ended;
-  regs->cs = FLAT_CS64 & ~3; /* ring 0 to Xen: back to kernel mode */
-  regs->rsp = kernel_rsp;
-  regs->ss = FLAT_SS;
-  regs->rflags = RFLAGS_IF;
+  user_end(regs);
 }
 
 static bool from_user(const struct regs *regs) { return (regs->cs & 3) == 3; }

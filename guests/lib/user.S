@@ -1,10 +1,11 @@
 /**
  * Into a user program and back. run_user() keeps the kernel's registers on its stack and leaves by the iret hypercall; a trap
- * handler ends the program by pointing its frame at user_ended, so the iret that would return to the program returns here.
+ * handler ends the program by user_end(), which points its frame at user_ended: the iret that would return to the program
+ * returns here.
  */
     .text
     .globl run_user
-run_user:                       /* void run_user(struct regs *program) */
+run_user:                       /* void run_user(const struct regs *program) */
     pushq %rbx
     pushq %rbp
     pushq %r12
