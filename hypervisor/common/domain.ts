@@ -21,6 +21,7 @@ import { GrantTable } from './grant-table.js';
 import type { HostHooks, MemoryHooks, PageKind } from './hooks.js';
 import { Runstate } from './runstate.js';
 import { Timer, type Timers } from './timer.js';
+import { Watchdogs } from './watchdog.js';
 
 /** What every domain shares. */
 export interface DomainServices {
@@ -82,6 +83,7 @@ export class Domain {
   readonly hypercalls = new Uint32Array(128);
   readonly missingCalls = new Map<string, number>();
   readonly services: DomainServices;
+  readonly watchdogs: Watchdogs;
   readonly #privateFrames: Frame[] = [];
   /** vcpu_info of the vCPUs that shared_info has no room for, until they register their own. */
   readonly #dummyInfo: HostAddr;
@@ -99,6 +101,9 @@ export class Domain {
     this.memory = new DomainMemory(this, this.frameMap, config.maxPages, frames, services.memory);
     this.sharedInfo = this.#required(this.allocateXenPage());
     this.sharedInfoAddress = ram.addressOf(this.sharedInfo.frame);
+    this.watchdogs = new Watchdogs(services.timers, services.clock, () =>
+      this.shutdown('watchdog'),
+    );
     this.#dummyInfo = this.#privatePage();
     this.vcpus = Array.from({ length: config.maxVcpus }, (_, id) => this.#newVcpu(id));
     this.events = new EventChannels(this, ram, config.maxEventChannels, eventSink);
@@ -234,6 +239,7 @@ export class Domain {
     this.dying = true;
     this.events.reset();
     this.grants.destroy();
+    this.watchdogs.cancel();
     for (const vcpu of this.vcpus) vcpu.destroy();
     this.memory.destroy();
     for (const frame of this.#privateFrames.splice(0)) this.services.frames.release(frame);

@@ -27,6 +27,8 @@ export interface MemoryHooks<D, V> extends PageHooks<D> {
    * @returns false if the page was given up before.
    */
   dropAllocation(domain: D, mfn: Mfn): boolean;
+  /** @returns whether nothing refers to the page but its allocation: it would go at once. */
+  isIdle(domain: D, mfn: Mfn): boolean;
   /** Sets the machine-to-physical entry. */
   setPhysical(domain: D, mfn: Mfn, pfn: Pfn): void;
   /** Takes a reference for a grant, a vcpu_info or dom0; a writable one also the type writable. @returns false if refused. */

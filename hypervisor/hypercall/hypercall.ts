@@ -24,9 +24,11 @@ export const NO_RESULT = PREEMPTED - 1;
 /** The registers as a hypercall needs them: filled by the processor. */
 export interface CallRegisters {
   rip: VirtAddr;
+  rflags: number;
   lo(register: number): number;
   hi(register: number): number;
   setHalves(register: number, lo: number, hi: number): void;
+  setAddress(register: number, va: VirtAddr): void;
 }
 
 /** rdi, rsi, rdx, r10, r8, r9 (SDM numbering). */
@@ -46,6 +48,8 @@ export class Hypercall {
   guest!: GuestAccess;
   /** Number of the call that is being made. */
   number = 0;
+  /** Makes the call with this number: for multicall, filled in by the dispatcher. */
+  perform: (number: number) => number = () => -ERRNO.ENOSYS;
   /** Arguments of a call inside a multicall, as pairs of halves; undefined for a call from registers. */
   inner: Uint32Array | undefined;
 

@@ -5,6 +5,7 @@ import type { FramePool } from '../common/frame-pool.js';
 import type { Timers } from '../common/timer.js';
 import type { Clock } from '../machine/clock.js';
 import type { Ram } from '../machine/ram.js';
+import type { VirtAddr } from '../machine/types.js';
 import type { PvDomain } from '../pv/pv-domain.js';
 import type { PvVcpu } from '../pv/pv-vcpu.js';
 
@@ -16,6 +17,8 @@ export interface HypercallServices {
   lookupDomain(domid: number): Domain | undefined;
   pvOf(domain: Domain): PvDomain;
   pvVcpuOf(vcpu: Vcpu): PvVcpu;
+  /** VCPUOP_initialise: reads a vcpu_guest_context. @returns 0 or a negated errno. */
+  initialiseVcpu(domain: Domain, vcpu: Vcpu, context: VirtAddr | undefined): number;
   /** The vCPU gives the processor to others that want it. */
   yield(vcpu: Vcpu): void;
   /** The vCPU is not to run until `wake`: blocked, or offline. */

@@ -1,0 +1,77 @@
+/** GNTTABOP_copy: copies bytes between pages, each named by grant or by MFN. Spec: grant_table.h, gnttab_copy. */
+
+import type { Domain } from '../common/domain.js';
+import { PAGE_SIZE } from '../machine/layout.js';
+import { asMfn, type Frame, type VirtAddr } from '../machine/types.js';
+import { ERRNO } from '../public/errno.js';
+import * as abi from '../public/grant-table.js';
+import { DOMID } from '../public/xen.js';
+import type { Hypercall } from './hypercall.js';
+
+const { GNTCOPY, GNTST } = abi;
+
+/** One side of a copy while it is held. */
+interface Held {
+  readonly frame: Frame;
+  release(): void;
+}
+
+export function copyGrant(call: Hypercall, at: VirtAddr): number {
+  const input = call.guest.decode(abi.gnttabCopy, at);
+  if (!input) return -ERRNO.EFAULT;
+  const status = copy(call, input);
+  return call.guest.encode(abi.gnttabCopy, at, { status }) ? 0 : -ERRNO.EFAULT;
+}
+
+function copy(call: Hypercall, input: ReturnType<typeof abi.gnttabCopy.decode>): abi.GrantStatus {
+  const { len, sourceOffset, destOffset, flags } = input;
+  if (sourceOffset + len > PAGE_SIZE || destOffset + len > PAGE_SIZE) return GNTST.bad_copy_arg;
+  const byGrant = [(flags & GNTCOPY.SOURCE_GREF) !== 0, (flags & GNTCOPY.DEST_GREF) !== 0] as const;
+  const source = hold(call, input.sourceDomid, input.source, byGrant[0], false);
+  if (typeof source === 'number') return source;
+  const dest = hold(call, input.destDomid, input.dest, byGrant[1], true);
+  if (typeof dest !== 'number') {
+    const { ram } = call.hv;
+    const from = ram.addressOf(source.frame) + sourceOffset;
+    ram.u8.copyWithin(ram.addressOf(dest.frame) + destOffset, from, from + len);
+    call.domain.services.host.frameWritten(dest.frame);
+    dest.release();
+  }
+  source.release();
+  return typeof dest === 'number' ? dest : GNTST.okay;
+}
+
+/** Holds a page for the time of the copy. An MFN can only name the caller's own memory. */
+function hold(
+  call: Hypercall,
+  domid: number,
+  refOrMfn: bigint,
+  byGrant: boolean,
+  write: boolean,
+): Held | Exclude<abi.GrantStatus, 0> {
+  const owner = domid === DOMID.SELF ? call.domain : call.hv.lookupDomain(domid);
+  if (!owner) return GNTST.bad_domain;
+  if (byGrant) return holdGrant(call, owner, Number(BigInt.asUintN(32, refOrMfn)), write);
+  if (domid !== DOMID.SELF) {
+    call.refuse(0, 'a page of another domain needs a grant');
+    return GNTST.permission_denied;
+  }
+  const mfn = asMfn(Number(refOrMfn));
+  const frame = owner.ownFrame(mfn);
+  if (frame === undefined || !owner.takeReference(mfn, write)) return GNTST.bad_page;
+  return { frame, release: () => owner.dropReference(mfn, write) };
+}
+
+function holdGrant(
+  call: Hypercall,
+  owner: Domain,
+  ref: number,
+  write: boolean,
+): Held | Exclude<abi.GrantStatus, 0> {
+  const grant = owner.grants.acquire(ref, call.domain.id, write);
+  if (grant.status !== GNTST.okay) {
+    call.refuse(0, grant.why);
+    return grant.status;
+  }
+  return { frame: grant.frame, release: () => owner.grants.release(ref, write) };
+}

@@ -1,0 +1,164 @@
+/** grant_table_op (20), version 1: map, unmap and copy what other domains grant. Spec: grant_table.h; xen-abi §2.2. */
+
+import type { Domain } from '../common/domain.js';
+import { asVirtAddr, fromU64, type VirtAddr } from '../machine/types.js';
+import { ERRNO } from '../public/errno.js';
+import * as abi from '../public/grant-table.js';
+import { copyGrant } from './grant-copy.js';
+import { mapGrantRef, unmapAndReplace, unmapGrantRef } from './grant-map.js';
+import { type Hypercall, PREEMPTED } from './hypercall.js';
+
+const { GNTTABOP, GNTST } = abi;
+const EFAULT = -ERRNO.EFAULT;
+/** Array elements between two looks at whether to preempt. */
+const BATCH = 32;
+
+/** Handles one element of the array. @returns 0, its status being in the struct, or a negated errno that ends the call. */
+type Element = (call: Hypercall, at: VirtAddr) => number;
+
+interface Operation {
+  readonly size: number;
+  readonly run: Element;
+  /** Takes exactly one element. */
+  readonly single?: boolean;
+}
+
+const ARRAY = { size: 0 } as const;
+const { gnttabMapGrantRef, gnttabUnmapGrantRef, gnttabUnmapAndReplace, gnttabCopy } = abi;
+
+// biome-ignore format: one row per operation
+const OPERATIONS: Readonly<Record<number, Operation>> = {
+  [GNTTABOP.MAP_GRANT_REF]:     { size: gnttabMapGrantRef.size,         run: mapGrantRef },
+  [GNTTABOP.UNMAP_GRANT_REF]:   { size: gnttabUnmapGrantRef.size,       run: unmapGrantRef },
+  [GNTTABOP.UNMAP_AND_REPLACE]: { size: gnttabUnmapAndReplace.size,     run: unmapAndReplace },
+  [GNTTABOP.COPY]:              { size: gnttabCopy.size,                run: copyGrant },
+  [GNTTABOP.TRANSFER]:          { size: abi.gnttabTransfer.size,        run: transfer },
+  [GNTTABOP.SWAP_GRANT_REF]:    { size: abi.gnttabSwapGrantRef.size,    run: swapGrantRef },
+  [GNTTABOP.SETUP_TABLE]:       { ...ARRAY, run: setupTable,      single: true },
+  [GNTTABOP.DUMP_TABLE]:        { ...ARRAY, run: dumpTable,       single: true },
+  [GNTTABOP.QUERY_SIZE]:        { ...ARRAY, run: querySize,       single: true },
+  [GNTTABOP.GET_STATUS_FRAMES]: { ...ARRAY, run: getStatusFrames, single: true },
+  [GNTTABOP.SET_VERSION]:       { ...ARRAY, run: setVersion,      single: true },
+  [GNTTABOP.GET_VERSION]:       { ...ARRAY, run: getVersion,      single: true },
+};
+
+export function grantTableOp(call: Hypercall): number {
+  const cmd = call.argLo(0);
+  const at = call.argAddress(1);
+  const count = call.argLo(2);
+  const operation = OPERATIONS[cmd];
+  if (!operation) return call.missing(`grant_table_op(${cmd})`);
+  if ((count | 0) < 0 || (operation.single && count !== 1)) return -ERRNO.EINVAL;
+  if (at === undefined) return EFAULT;
+  for (let n = 0; n < count; n++) {
+    const element = asVirtAddr(at + n * operation.size);
+    if (n > 0 && n % BATCH === 0 && call.shouldPreempt()) {
+      call.setArg(1, element >>> 0, Math.floor(element / 2 ** 32) >>> 0);
+      call.setArg(2, count - n, 0);
+      return PREEMPTED;
+    }
+    const result = operation.run(call, element);
+    if (result !== 0) return result;
+  }
+  return 0;
+}
+
+/** The domain whose table is asked about, or the status to answer with. */
+function tableOwner(call: Hypercall, domid: number): Domain | abi.GrantStatus {
+  const target = call.lookupDomain(domid);
+  if (!target) return GNTST.bad_domain;
+  return call.mayControl(target) ? target : GNTST.permission_denied;
+}
+
+/** Grows the table to so many frames and tells their MFNs. */
+function setupTable(call: Hypercall, at: VirtAddr): number {
+  const input = call.guest.decode(abi.gnttabSetupTable, at);
+  if (!input) return EFAULT;
+  const owner = tableOwner(call, input.dom);
+  const status =
+    typeof owner === 'number'
+      ? owner
+      : growTable(call, owner, input.nrFrames, fromU64(input.frameList));
+  return call.guest.encode(abi.gnttabSetupTable, at, { status }) ? 0 : EFAULT;
+}
+
+function growTable(
+  call: Hypercall,
+  owner: Domain,
+  nrFrames: number,
+  list: VirtAddr | undefined,
+): abi.GrantStatus {
+  const { grants } = owner;
+  if (!grants.grow(nrFrames)) {
+    call.refuse(0, `${nrFrames} grant frames: the limit is ${grants.maxFrames}`);
+    return GNTST.general_error;
+  }
+  if (nrFrames > 0 && list === undefined) return GNTST.bad_virt_addr;
+  for (const [n, { mfn }] of grants.frames.slice(0, nrFrames).entries()) {
+    if (!call.guest.writeHalves(asVirtAddr((list ?? 0) + n * 8), mfn, 0))
+      return GNTST.bad_virt_addr;
+  }
+  return GNTST.okay;
+}
+
+function querySize(call: Hypercall, at: VirtAddr): number {
+  const dom = call.guest.readU16(at);
+  if (dom === undefined) return EFAULT;
+  const owner = tableOwner(call, dom);
+  const output =
+    typeof owner === 'number'
+      ? { status: owner }
+      : {
+          nrFrames: owner.grants.frames.length,
+          maxNrFrames: owner.grants.maxFrames,
+          status: GNTST.okay,
+        };
+  return call.guest.encode(abi.gnttabQuerySize, at, output) ? 0 : EFAULT;
+}
+
+function dumpTable(call: Hypercall, at: VirtAddr): number {
+  const dom = call.guest.readU16(at);
+  if (dom === undefined) return EFAULT;
+  const owner = tableOwner(call, dom);
+  if (typeof owner !== 'number') for (const line of owner.grants.describe()) call.hv.log(line);
+  const status = typeof owner === 'number' ? owner : GNTST.okay;
+  return call.guest.encode(abi.gnttabDumpTable, at, { status }) ? 0 : EFAULT;
+}
+
+/** Giving a page away for good: no guest of today does it. */
+function transfer(call: Hypercall, at: VirtAddr): number {
+  call.refuse(0, 'transfer of pages by grant is not offered');
+  return call.guest.encode(abi.gnttabTransfer, at, { status: GNTST.general_error }) ? 0 : EFAULT;
+}
+
+function swapGrantRef(call: Hypercall, at: VirtAddr): number {
+  const input = call.guest.decode(abi.gnttabSwapGrantRef, at);
+  if (!input) return EFAULT;
+  const status = call.domain.grants.swap(input.refA, input.refB);
+  return call.guest.encode(abi.gnttabSwapGrantRef, at, { status }) ? 0 : EFAULT;
+}
+
+/** Version 1 is the only one; a guest that asks for 2 goes on with 1. */
+function setVersion(call: Hypercall, at: VirtAddr): number {
+  const version = call.guest.readU32(at);
+  if (version === undefined) return EFAULT;
+  if (version !== 1 && version !== 2) return -ERRNO.EINVAL;
+  const answered = call.guest.encode(abi.gnttabSetVersion, at, { version: 1 });
+  if (!answered) return EFAULT;
+  return version === 1 ? 0 : call.missing('grant_table_op(set_version 2)');
+}
+
+function getVersion(call: Hypercall, at: VirtAddr): number {
+  const dom = call.guest.readU16(at);
+  if (dom === undefined) return EFAULT;
+  const owner = tableOwner(call, dom);
+  if (owner === GNTST.bad_domain) return -ERRNO.ESRCH;
+  if (typeof owner === 'number') return -ERRNO.EPERM;
+  return call.guest.encode(abi.gnttabGetVersion, at, { version: 1 }) ? 0 : EFAULT;
+}
+
+/** Status frames belong to version 2. */
+function getStatusFrames(call: Hypercall, at: VirtAddr): number {
+  const status = GNTST.general_error;
+  return call.guest.encode(abi.gnttabGetStatusFrames, at, { status }) ? 0 : EFAULT;
+}

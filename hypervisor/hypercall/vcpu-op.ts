@@ -1,0 +1,165 @@
+/** vcpu_op (24): bring vCPUs up and down, their timers and the pages they share with Xen. Spec: vcpu.h; xen-abi §2.4. */
+
+import type { Vcpu } from '../common/domain.js';
+import { encodeTime, writeVcpuTime } from '../common/time.js';
+import { PAGE_SIZE } from '../machine/layout.js';
+import { asHostAddr, asMfn, asVirtAddr, fromU64, type VirtAddr } from '../machine/types.js';
+import { ERRNO } from '../public/errno.js';
+import * as abi from '../public/vcpu.js';
+import { vcpuInfo, vcpuTimeInfo, XEN_LEGACY_MAX_VCPUS } from '../public/xen.js';
+import type { Hypercall } from './hypercall.js';
+import { encodeRunstate } from './runstate-area.js';
+
+const { VCPUOP } = abi;
+const EFAULT = -ERRNO.EFAULT;
+
+type Operation = (call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined) => number;
+
+// biome-ignore format: one row per operation
+const OPERATIONS: Readonly<Record<number, Operation>> = {
+  [VCPUOP.INITIALISE]:                     initialise,
+  [VCPUOP.UP]:                             up,
+  [VCPUOP.DOWN]:                           down,
+  [VCPUOP.IS_UP]:                          (_, vcpu) => (vcpu.online ? 1 : 0),
+  [VCPUOP.GET_RUNSTATE_INFO]:              getRunstateInfo,
+  [VCPUOP.REGISTER_RUNSTATE_MEMORY_AREA]:  registerRunstateArea,
+  [VCPUOP.SET_PERIODIC_TIMER]:             setPeriodicTimer,
+  [VCPUOP.STOP_PERIODIC_TIMER]:            stopPeriodicTimer,
+  [VCPUOP.SET_SINGLESHOT_TIMER]:           setSingleshotTimer,
+  [VCPUOP.STOP_SINGLESHOT_TIMER]:          stopSingleshotTimer,
+  [VCPUOP.REGISTER_VCPU_INFO]:             registerVcpuInfo,
+  [VCPUOP.SEND_NMI]:                       sendNmi,
+  [VCPUOP.GET_PHYSID]:                     () => -ERRNO.EINVAL, // for a hardware domain with pinned vCPUs
+  [VCPUOP.REGISTER_VCPU_TIME_MEMORY_AREA]: registerTimeArea,
+};
+
+export function vcpuOp(call: Hypercall): number {
+  const cmd = call.argLo(0);
+  const vcpu = call.domain.vcpus[call.argLo(1)];
+  if (!vcpu) return -ERRNO.ENOENT;
+  const operation = OPERATIONS[cmd];
+  return operation ? operation(call, vcpu, call.argAddress(2)) : call.missing(`vcpu_op(${cmd})`);
+}
+
+function initialise(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  if (vcpu.id >= XEN_LEGACY_MAX_VCPUS && vcpu.infoMfn === undefined) {
+    return call.refuse(-ERRNO.EINVAL, `vCPU ${vcpu.id} has no vcpu_info yet`);
+  }
+  if (vcpu.isInitialised) return -ERRNO.EEXIST;
+  const result = call.hv.initialiseVcpu(call.domain, vcpu, arg);
+  if (result === 0) vcpu.isInitialised = true;
+  return result;
+}
+
+function up(call: Hypercall, vcpu: Vcpu): number {
+  if (!vcpu.isInitialised) return -ERRNO.EINVAL;
+  if (vcpu.online) return 0;
+  vcpu.online = true;
+  writeVcpuTime(call.hv.ram, vcpu.infoAddress, call.hv.clock.now());
+  call.hv.wake(vcpu);
+  return 0;
+}
+
+/** The last vCPU to go down takes the domain with it. */
+function down(call: Hypercall, vcpu: Vcpu): number {
+  vcpu.online = false;
+  call.hv.sleep(vcpu);
+  if (call.domain.vcpus.every((other) => !other.online)) call.domain.shutdown('poweroff');
+  return 0;
+}
+
+function getRunstateInfo(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  return writeRunstate(call, vcpu, arg) ? 0 : EFAULT;
+}
+
+function writeRunstate(call: Hypercall, vcpu: Vcpu, at: VirtAddr | undefined): boolean {
+  const values = encodeRunstate(vcpu.runstate, call.hv.clock.now());
+  return call.guest.encode(abi.vcpuRunstateInfo, at, values);
+}
+
+function registerRunstateArea(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  const pointer = call.guest.readU64(arg);
+  if (pointer === undefined) return EFAULT;
+  const at = fromU64(pointer);
+  if (!writeRunstate(call, vcpu, at)) return EFAULT;
+  vcpu.runstate.area = at;
+  return 0;
+}
+
+function setPeriodicTimer(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  const period = call.guest.readNumber(arg);
+  if (period === undefined) return EFAULT;
+  if (!(period >= abi.MIN_PERIOD_NS && period <= Number.MAX_SAFE_INTEGER)) return -ERRNO.EINVAL;
+  vcpu.period = period;
+  call.hv.timers.set(vcpu.periodic, call.hv.clock.now() + period);
+  return 0;
+}
+
+function stopPeriodicTimer(call: Hypercall, vcpu: Vcpu): number {
+  vcpu.period = 0;
+  call.hv.timers.cancel(vcpu.periodic);
+  return 0;
+}
+
+function setSingleshotTimer(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  if (vcpu !== call.vcpu.vcpu) return -ERRNO.EINVAL;
+  const input = call.guest.decode(abi.vcpuSetSingleshotTimer, arg);
+  if (!input) return EFAULT;
+  const at = Number(input.timeoutAbsNs);
+  if (input.flags & abi.VCPU_SSHOTTMR_FUTURE && at < call.hv.clock.now()) return -ERRNO.ETIME;
+  call.hv.timers.set(vcpu.singleshot, at);
+  return 0;
+}
+
+function stopSingleshotTimer(call: Hypercall, vcpu: Vcpu): number {
+  if (vcpu !== call.vcpu.vcpu) return -ERRNO.EINVAL;
+  call.hv.timers.cancel(vcpu.singleshot);
+  return 0;
+}
+
+/**
+ * Moves the vcpu_info of a vCPU into a page of the guest's, once. Everything is marked pending, since events may have been
+ * noted in the old place meanwhile.
+ */
+function registerVcpuInfo(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  const input = call.guest.decode(abi.vcpuRegisterVcpuInfo, arg);
+  if (!input) return EFAULT;
+  const { offset } = input;
+  if (offset > PAGE_SIZE - vcpuInfo.size || offset % 8 !== 0) return -ERRNO.EINVAL;
+  if (vcpu.infoMfn !== undefined) return call.refuse(-ERRNO.EINVAL, 'it is registered already');
+  if (vcpu !== call.vcpu.vcpu && vcpu.online) return call.refuse(-ERRNO.EINVAL, 'the vCPU is up');
+  const mfn = asMfn(Number(input.mfn));
+  const frame = call.domain.ownFrame(mfn);
+  if (frame === undefined || !call.domain.takeReference(mfn, true)) return -ERRNO.EINVAL;
+  const { ram, clock } = call.hv;
+  const from = vcpu.infoAddress;
+  const to = asHostAddr(ram.addressOf(frame) + offset);
+  ram.u8.copyWithin(to, from, from + vcpuInfo.size);
+  if (vcpu.id >= XEN_LEGACY_MAX_VCPUS) ram.u8.fill(0, to, to + vcpuInfo.size);
+  vcpuInfo.encode(ram.view, to, {
+    evtchnUpcallPending: 1,
+    evtchnPendingSel: (1n << 64n) - 1n,
+    ...(vcpu.id >= XEN_LEGACY_MAX_VCPUS ? { evtchnUpcallMask: 1 } : {}),
+  });
+  vcpu.infoAddress = to;
+  vcpu.infoMfn = mfn;
+  writeVcpuTime(ram, to, clock.now());
+  return 0;
+}
+
+function sendNmi(call: Hypercall, vcpu: Vcpu): number {
+  call.hv.pvVcpuOf(vcpu).nmiPending = true;
+  vcpu.unblock();
+  return 0;
+}
+
+function registerTimeArea(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
+  const pointer = call.guest.readU64(arg);
+  if (pointer === undefined) return EFAULT;
+  const at = fromU64(pointer);
+  const image = new Uint8Array(vcpuTimeInfo.size);
+  encodeTime(new DataView(image.buffer), 0, call.hv.clock.now());
+  if (at === undefined || !call.guest.copyTo(asVirtAddr(at), image)) return EFAULT;
+  vcpu.timeArea = at;
+  return 0;
+}
