@@ -1,0 +1,95 @@
+/**
+ * Hostile: a million hypercalls with random numbers and arguments: small numbers, pointers to random structures, frames, nonsense.
+ * Expected: survives. In this first part only calls that end the run by definition are left out (iret, shutdown, block,
+ * down), and it repairs its own callbacks now and then. With reckless=1 it then leaves nothing out: any outcome is right, as
+ * long as it is this domain's alone.
+ * Command line: count=N (default 1000000), seed=N, reckless=1.
+ */
+#include "kit.h"
+#include "random.h"
+
+#define PAGES 16
+#define WORDS 512
+
+static u8 sandbox[PAGES][PAGE_SIZE] PAGE_ALIGNED;
+static u64 structure[WORDS] PAGE_ALIGNED;
+static u64 succeeded, missing, refused;
+static bool reckless;
+
+static u64 random_value(void) {
+  switch (random_below(16)) {
+    case 0:  return 0;
+    case 1:  return ~0UL;
+    case 2:  return random_next();
+    case 3:  return random_next() & 0xffffffff;
+    case 4:  return DOMID_SELF;
+    case 5:  return (u64)sandbox[random_below(PAGES)];
+    case 6:  return (u64)sandbox[random_below(PAGES)] + random_below(PAGE_SIZE);
+    case 7:  return va_to_mfn(sandbox[random_below(PAGES)]);
+    case 8:  return va_to_mfn(sandbox[random_below(PAGES)]) << PAGE_SHIFT | random_below(PAGE_SIZE);
+    case 9:  return XEN_VIRT_START + random_below(1UL << 43);
+    case 10: return (u64)&structure[random_below(WORDS)];
+    case 11: return 1UL << random_below(64);
+    default: return random_below(32);
+  }
+}
+
+static void random_structure(void) {
+  for (u32 i = 0; i < 24; i++) structure[i] = random_below(3) ? random_value() : random_value() << 32 | (u32)random_value();
+}
+
+/** Would this call end the run by definition, or take away the console we report on? */
+static bool fatal(u32 number, u64 command) {
+  switch (number) {
+    case HC_iret:             return true;
+    case HC_sched_op:         return command != SCHEDOP_yield;
+    case 6:                   return command != 0; /* sched_op_compat */
+    case HC_vcpu_op:          return command == VCPUOP_down || command == VCPUOP_initialise;
+    case HC_event_channel_op: return command == EVTCHNOP_close || command == EVTCHNOP_reset;
+    case 16:                  return true; /* event_channel_op_compat: the same by another name */
+    case HC_multicall:        return true; /* may hold any of these */
+    default:                  return false;
+  }
+}
+
+static void one(void) {
+  u32 number = random_below(16) ? (u32)random_below(64) : (u32)random_next();
+  u64 first = random_below(2) ? random_below(32) : random_value();
+  random_structure();
+  if (!reckless && fatal(number, (u32)first)) return;
+  u64 second = random_below(2) ? (u64)structure : random_value();
+  s64 result = hypercall5(number, random_below(4) ? first : (u64)structure, second, random_value(), random_value(), random_value());
+  if (result == -ENOSYS) missing++;
+  else if (result < 0) refused++;
+  else succeeded++;
+}
+
+/** Puts back what random calls took from us: they may set handlers, bases and tables as we may. */
+static void repair(void) {
+  xen_set_segment_base(SEGBASE_GS_KERNEL, 0); /* a canonical value first */
+  cpu_init(0);
+  traps_init();
+  struct callback event = {.type = CALLBACK_event};
+  extern char event_entry[];
+  event.address = (u64)event_entry;
+  xen_callback_op(CALLBACKOP_register, &event);
+  for (u32 i = 0; i < PAGES; i++) set_writable(sandbox[i]);
+  event_unmask(console_port());
+}
+
+int main(void) {
+  u64 count = cmdline_number("count", 1000000);
+  random_seed(cmdline_number("seed", 1));
+  printk("HOSTILE random-hypercalls: expected: survives\n");
+  events_disable();
+  for (u64 i = 1; i <= count; i++) {
+    one();
+    if (i % 4096 == 0) repair();
+    if (i % 100000 == 0) printk("%lu calls\n", i);
+  }
+  repair();
+  success("%lu calls: %lu succeeded, %lu refused, %lu unknown", count, succeeded, refused, missing);
+  reckless = cmdline_number("reckless", 0);
+  for (u64 i = 0; reckless && i < count; i++) one();
+  return 0;
+}
