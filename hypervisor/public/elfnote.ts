@@ -1,4 +1,4 @@
-/** Facts of xen/include/public/{elfnote,features}.h: what a kernel image says about itself. */
+/** Facts of xen/include/public/elfnote.h: what a kernel image says about itself. */
 
 /** Types of the ELF notes whose name is "Xen". */
 // biome-ignore format: one row per note
@@ -22,27 +22,4 @@ export const XEN_ELFNOTE = {
   MOD_START_PFN:      16, // 1: the guest takes an unmapped ramdisk, by PFN
   SUPPORTED_FEATURES: 17, // the feature bits the kernel knows
   PHYS32_ENTRY:       18, // PVH entry point
-} as const;
-
-/** Numbers of the features that xen_version(get_features) returns as bits, by name as in ELF notes. */
-// biome-ignore format: one row per feature
-export const XENFEAT = {
-  writable_page_tables:          0,
-  writable_descriptor_tables:    1,
-  auto_translated_physmap:       2,
-  supervisor_mode_kernel:        3,
-  pae_pgdir_above_4gb:           4,
-  mmu_pt_update_preserve_ad:     5,
-  highmem_assist:                6,
-  gnttab_map_avail_bits:         7,
-  hvm_callback_vector:           8,
-  hvm_safe_pvclock:              9,
-  hvm_pirqs:                     10,
-  dom0:                          11,
-  grant_map_identity:            12,
-  memory_op_vnode_supported:     13,
-  ARM_SMCCC_supported:           14,
-  linux_rsdp_unrestricted:       15,
-  not_direct_mapped:             16,
-  direct_mapped:                 17,
 } as const;

@@ -4,7 +4,8 @@
  * Spec: xen/include/public/elfnote.h. Notes win over the section, program headers win over section headers.
  */
 
-import { XEN_ELFNOTE, XENFEAT } from '../public/elfnote.js';
+import { XEN_ELFNOTE } from '../public/elfnote.js';
+import { XENFEAT } from '../public/version.js';
 import { cString, type ElfImage, PT, SHT } from './elf.js';
 import { type ImageError, imageError, isImageError } from './image-error.js';
 
@@ -28,14 +29,14 @@ export interface GuestNotes {
 
 /** Features that a 64-bit PV domain has, or that change nothing for it when a kernel asks for them. */
 const OFFERED: ReadonlySet<number> = new Set([
-  XENFEAT.pae_pgdir_above_4gb,
-  XENFEAT.mmu_pt_update_preserve_ad,
-  XENFEAT.highmem_assist,
-  XENFEAT.gnttab_map_avail_bits,
-  XENFEAT.memory_op_vnode_supported,
-  XENFEAT.direct_mapped,
+  XENFEAT.PAE_PGDIR_ABOVE_4GB,
+  XENFEAT.MMU_PT_UPDATE_PRESERVE_AD,
+  XENFEAT.HIGHMEM_ASSIST,
+  XENFEAT.GNTTAB_MAP_AVAIL_BITS,
+  XENFEAT.MEMORY_OP_VNODE_SUPPORTED,
+  XENFEAT.DIRECT_MAPPED,
   // Asked for by every Linux: writes to page tables are emulated for whoever makes them.
-  XENFEAT.writable_page_tables,
+  XENFEAT.WRITABLE_PAGE_TABLES,
 ]);
 
 type Values = Map<number, string | bigint>;
@@ -210,10 +211,10 @@ function requiredFeatures(features: string): number[] | ImageError {
   for (const item of features.split('|')) {
     const name = item.trim();
     if (!name.startsWith('!')) continue;
-    const feature = (XENFEAT as Readonly<Record<string, number>>)[name.slice(1)];
+    const feature = (XENFEAT as Readonly<Record<string, number>>)[name.slice(1).toUpperCase()];
     if (feature === undefined || !OFFERED.has(feature)) {
       const known = Object.entries(XENFEAT).filter(([, number]) => OFFERED.has(number));
-      const expected = `required features among ${known.map(([known]) => known).join(', ')}`;
+      const expected = `required features among ${known.map(([known]) => known.toLowerCase()).join(', ')}`;
       return imageError('ELF note XEN_ELFNOTE_FEATURES', expected, name);
     }
     required.push(feature);

@@ -4,6 +4,7 @@ import type { Domain, Vcpu } from '../common/domain.js';
 import type { Ram } from '../machine/ram.js';
 import { asFrame, asMfn, type Frame, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
+import { VMASST } from '../public/xen.js';
 import type { AddressSpace } from '../x86/processor.js';
 import { checkDescriptor, DESCRIPTORS_PER_PAGE } from './descriptors.js';
 import { M2p } from './m2p.js';
@@ -31,7 +32,6 @@ export class PvDomain {
   vmAssist = 0;
   /** VMASST_TYPE_m2p_strict, which does not fit the bits above. */
   m2pStrict = false;
-  /** PFN of the first page of the P2M list and the like, as start_info tells: kept for tools. */
   readonly ram: Ram;
 
   constructor(domain: Domain, host: PvDomainHost) {
@@ -46,6 +46,11 @@ export class PvDomain {
     });
     this.tables = new PageTables(this.types, ram, (mfn, frame) => this.#checkSegDesc(mfn, frame));
     this.m2p = new M2p(ram, domain.services.frames, capacity, host.invalidM2pPage);
+  }
+
+  /** The guest keeps IOPL in its flags, and CLI and STI obey it. */
+  get hasArchitecturalIopl(): boolean {
+    return (this.vmAssist & (1 << VMASST.TYPE_ARCHITECTURAL_IOPL)) !== 0;
   }
 
   vcpu(id: number): PvVcpu | undefined {

@@ -1,0 +1,349 @@
+/**
+ * Privileged instructions of a guest: carried out as far as a PV guest has the right, #GP otherwise.
+ * Spec: xen-abi §1.10. A kernel may touch control, debug and model-specific registers; I/O asks the virtual IOPL.
+ */
+
+import { type Instruction, Mnemonic, OpKind, Register } from 'iced-x86';
+import { asVirtAddr, type VirtAddr } from '../machine/types.js';
+import { vcpuInfo } from '../public/xen.js';
+import type { Processor } from '../x86/processor.js';
+import { PAGE_FAULT, VECTOR } from '../x86/processor.js';
+import { GPR, RFLAGS } from '../x86/state.js';
+import { fetchInstruction, registerOperand, writeRegister } from './emulated-instruction.js';
+import type { GuestAccess } from './guest-access.js';
+import { IoPorts } from './io-ports.js';
+import type { Msrs } from './msr.js';
+import type { PvVcpu } from './pv-vcpu.js';
+import type { Traps } from './traps.js';
+
+/** What the guest finds in CR0 besides TS: PE MP ET NE WP AM PG (SDM 3A §2.5). */
+const CR0_FIXED = 0x8005_0033;
+const CR0_TS = 8;
+/** PAE, PGE hidden; OSFXSR, OSXMMEXCPT, MCE on. */
+const CR4_FIXED = 0x660;
+/** Bits the guest has for itself: TSD, DE. */
+const CR4_GUEST = 0x0c;
+const CR4_DE = 0x08;
+/** Repetitions of INS or OUTS carried out before the guest's clock is looked at again. */
+const MAX_REPEAT = 256;
+
+/** Switches to other page tables of the kernel: by hypercall/mmuext-op.ts as well. */
+export type NewBase = (v: PvVcpu, mfn: number) => number;
+
+/** done: go on behind it · gp: #GP(0) · ud: #UD · again: not finished, stay at it · faulted: a fault was injected */
+type Outcome = 'done' | 'gp' | 'ud' | 'again' | 'faulted';
+
+export class PrivilegedOperations {
+  readonly #processor: Processor;
+  readonly #guest: GuestAccess;
+  readonly #traps: Traps;
+  readonly #msrs: Msrs;
+  readonly #newBase: NewBase;
+  readonly #view: DataView;
+  readonly #ports = new WeakMap<PvVcpu, IoPorts>();
+
+  constructor(
+    processor: Processor,
+    guest: GuestAccess,
+    traps: Traps,
+    msrs: Msrs,
+    view: DataView,
+    newBase: NewBase,
+  ) {
+    this.#processor = processor;
+    this.#guest = guest;
+    this.#traps = traps;
+    this.#msrs = msrs;
+    this.#view = view;
+    this.#newBase = newBase;
+  }
+
+  /** Carries out the instruction at rip, or gives the guest the exception it deserves. */
+  emulate(v: PvVcpu): void {
+    const { registers } = this.#processor;
+    const instruction = fetchInstruction(this.#processor, this.#guest);
+    if (!instruction) {
+      this.#traps.injectException(v, VECTOR.GP, 0);
+      return;
+    }
+    const { length } = instruction;
+    const outcome = this.#perform(v, instruction);
+    instruction.free();
+    if (outcome === 'done') registers.rip = asVirtAddr(registers.rip + length);
+    else if (outcome === 'gp') this.#traps.injectException(v, VECTOR.GP, 0);
+    else if (outcome === 'ud') this.#traps.injectException(v, VECTOR.UD);
+  }
+
+  #perform(v: PvVcpu, instruction: Instruction): Outcome {
+    switch (instruction.mnemonic) {
+      case Mnemonic.In:
+        return this.#in(v, instruction);
+      case Mnemonic.Out:
+        return this.#out(v, instruction);
+      case Mnemonic.Insb:
+      case Mnemonic.Insw:
+      case Mnemonic.Insd:
+      case Mnemonic.Outsb:
+      case Mnemonic.Outsw:
+      case Mnemonic.Outsd:
+        return this.#string(v, instruction);
+      case Mnemonic.Cli:
+      case Mnemonic.Sti:
+        // With enough virtual IOPL they are allowed, and deliberately do nothing: the event mask is the flag.
+        return this.#hasIopl(v) ? 'done' : 'gp';
+      default:
+        return v.inKernel ? this.#kernelOnly(v, instruction) : 'gp';
+    }
+  }
+
+  #kernelOnly(v: PvVcpu, instruction: Instruction): Outcome {
+    switch (instruction.mnemonic) {
+      case Mnemonic.Mov:
+        return this.#mov(v, instruction);
+      case Mnemonic.Clts:
+        this.#setTs(false);
+        return 'done';
+      case Mnemonic.Wbinvd:
+      case Mnemonic.Wbnoinvd:
+        return 'done';
+      case Mnemonic.Rdmsr:
+        return this.#rdmsr(v);
+      case Mnemonic.Wrmsr:
+        return this.#wrmsr(v);
+      case Mnemonic.Xsetbv:
+        return 'ud'; // there is no XSAVE
+      default:
+        return 'gp';
+    }
+  }
+
+  // ---- control and debug registers ----
+
+  #mov(v: PvVcpu, instruction: Instruction): Outcome {
+    const to = instruction.opRegister(0);
+    const from = instruction.opRegister(1);
+    if (isControl(from)) return this.#give(to, this.#readControl(v, from - Register.CR0));
+    if (isControl(to)) return this.#writeControl(v, to - Register.CR0, this.#value(from));
+    if (isDebug(from)) return this.#give(to, this.#readDebug(v, from - Register.DR0));
+    if (isDebug(to)) return this.#writeDebug(v, to - Register.DR0, this.#value(from));
+    return 'gp';
+  }
+
+  #value(register: Register): bigint {
+    return this.#processor.registers.get(registerOperand(register)?.number ?? 0);
+  }
+
+  #give(register: Register, value: bigint | undefined): Outcome {
+    const operand = registerOperand(register);
+    if (value === undefined || !operand) return 'gp';
+    writeRegister(this.#processor, operand, value);
+    return 'done';
+  }
+
+  #readControl(v: PvVcpu, n: number): bigint | undefined {
+    const ts = this.#processor.registers.cr0 & CR0_TS;
+    if (n === 0) return BigInt((CR0_FIXED | ts) >>> 0);
+    if (n === 2) return v.cr2;
+    if (n === 3) return BigInt(v.kernelTable) << 12n;
+    if (n === 4) return BigInt(CR4_FIXED | v.cr4Bits);
+    return undefined;
+  }
+
+  #writeControl(v: PvVcpu, n: number, value: bigint): Outcome {
+    switch (n) {
+      case 0: {
+        const others = BigInt(CR0_FIXED) ^ (value & ~BigInt(CR0_TS));
+        if (others !== 0n) return 'gp';
+        this.#setTs((value & BigInt(CR0_TS)) !== 0n);
+        return 'done';
+      }
+      case 2:
+        v.cr2 = value;
+        this.#view.setBigUint64(v.vcpu.infoAddress + vcpuInfo.offset.archCr2, value, true);
+        return 'done';
+      case 3:
+        return this.#newBase(v, Number(value >> 12n)) === 0 ? 'done' : 'gp';
+      case 4:
+        v.cr4Bits = Number(value & BigInt(CR4_GUEST));
+        return 'done';
+      default:
+        return 'gp';
+    }
+  }
+
+  #setTs(on: boolean): void {
+    const { registers } = this.#processor;
+    registers.cr0 = on ? registers.cr0 | CR0_TS : registers.cr0 & ~CR0_TS;
+  }
+
+  /** DR4 and DR5 are names of DR6 and DR7 while CR4.DE is off (SDM 3B §17.2.2). */
+  #debugNumber(v: PvVcpu, n: number): number | undefined {
+    if (n !== 4 && n !== 5) return n;
+    return v.cr4Bits & CR4_DE ? undefined : n + 2;
+  }
+
+  #readDebug(v: PvVcpu, n: number): bigint | undefined {
+    const number = this.#debugNumber(v, n);
+    return number === undefined ? undefined : v.debug[number];
+  }
+
+  #writeDebug(v: PvVcpu, n: number, value: bigint): Outcome {
+    const number = this.#debugNumber(v, n);
+    return number !== undefined && setDebugRegister(v, number, value) ? 'done' : 'gp';
+  }
+
+  // ---- model-specific registers ----
+
+  #rdmsr(v: PvVcpu): Outcome {
+    const { registers } = this.#processor;
+    let value = this.#msrs.read(v, registers.lo(GPR.RCX));
+    // A kernel that has no handler yet could not survive the fault: it reads zero ("faking RDMSR").
+    if (value === undefined && v.trapAddress[VECTOR.GP] === 0) value = 0n;
+    if (value === undefined) return 'gp';
+    registers.set(GPR.RAX, value & 0xffff_ffffn);
+    registers.set(GPR.RDX, value >> 32n);
+    return 'done';
+  }
+
+  #wrmsr(v: PvVcpu): Outcome {
+    const { registers } = this.#processor;
+    const value = (BigInt(registers.lo(GPR.RDX)) << 32n) | BigInt(registers.lo(GPR.RAX));
+    return this.#msrs.write(v, registers.lo(GPR.RCX), value) ? 'done' : 'gp';
+  }
+
+  // ---- I/O ----
+
+  /** Level 1 is the kernel's place without vm_assist architectural_iopl, level 0 with it; applications have 3. */
+  #hasIopl(v: PvVcpu): boolean {
+    const kernelLevel = v.pv.hasArchitecturalIopl ? 0 : 1;
+    return (v.inKernel ? kernelLevel : 3) <= v.iopl;
+  }
+
+  #mayAccess(v: PvVcpu, port: number, size: number): boolean {
+    if (this.#hasIopl(v)) return true;
+    if (v.ioBitmap === undefined || port + size > v.ioBitmapPorts) return false;
+    const at = v.ioBitmap + (port >>> 3);
+    const low = this.#guest.readU8(asVirtAddr(at)) ?? 0xff;
+    const high = this.#guest.readU8(asVirtAddr(at + 1)) ?? 0xff;
+    const wanted = (2 ** size - 1) << (port & 7);
+    return (((high << 8) | low) & wanted) === 0;
+  }
+
+  #portsOf(v: PvVcpu): IoPorts {
+    let ports = this.#ports.get(v);
+    if (!ports) {
+      ports = new IoPorts();
+      this.#ports.set(v, ports);
+    }
+    return ports;
+  }
+
+  #port(instruction: Instruction, operand: number): number {
+    const immediate = instruction.opKind(operand) === OpKind.Immediate8;
+    if (immediate) return Number(instruction.immediate(operand) & 0xffn);
+    return this.#processor.registers.lo(GPR.RDX) & 0xffff;
+  }
+
+  #in(v: PvVcpu, instruction: Instruction): Outcome {
+    const operand = registerOperand(instruction.opRegister(0));
+    const port = this.#port(instruction, 1);
+    if (!operand || !this.#mayAccess(v, port, operand.size)) return 'gp';
+    const value = this.#portsOf(v).read(port, operand.size);
+    writeRegister(this.#processor, operand, BigInt(value));
+    return 'done';
+  }
+
+  #out(v: PvVcpu, instruction: Instruction): Outcome {
+    const operand = registerOperand(instruction.opRegister(1));
+    const port = this.#port(instruction, 0);
+    if (!operand || !this.#mayAccess(v, port, operand.size)) return 'gp';
+    const value = this.#processor.registers.lo(GPR.RAX);
+    this.#portsOf(v).write(port, operand.size, value);
+    return 'done';
+  }
+
+  /** INS and OUTS, repeated or not: a bounded number of turns, then the guest executes it again. */
+  #string(v: PvVcpu, instruction: Instruction): Outcome {
+    const { registers } = this.#processor;
+    const { size, input } = stringForm(instruction.mnemonic);
+    const port = registers.lo(GPR.RDX) & 0xffff;
+    if (!this.#mayAccess(v, port, size)) return 'gp';
+    const repeats = instruction.hasRepPrefix || instruction.hasRepnePrefix;
+    const step = BigInt(registers.rflags & RFLAGS.DF ? -size : size);
+    const pointer = input ? GPR.RDI : GPR.RSI;
+    for (let turn = 0; turn < MAX_REPEAT; turn++) {
+      if (repeats && registers.get(GPR.RCX) === 0n) return 'done';
+      const va = registers.address(pointer);
+      const ok = input ? this.#input(v, va, port, size) : this.#output(v, va, port, size);
+      if (!ok) return this.#stringFault(v, va, input);
+      registers.set(pointer, registers.get(pointer) + step);
+      if (!repeats) return 'done';
+      registers.set(GPR.RCX, registers.get(GPR.RCX) - 1n);
+    }
+    return 'again';
+  }
+
+  #stringFault(v: PvVcpu, va: VirtAddr | undefined, input: boolean): Outcome {
+    if (va === undefined) return 'gp';
+    const code = input ? PAGE_FAULT.WRITE : 0;
+    this.#traps.injectPageFault(v, this.#guest.faultAddress, code | PAGE_FAULT.USER);
+    return 'faulted';
+  }
+
+  #input(v: PvVcpu, va: VirtAddr | undefined, port: number, size: number): boolean {
+    const value = this.#portsOf(v).read(port, size);
+    if (size === 1) return this.#guest.writeU8(va, value);
+    return size === 2 ? this.#guest.writeU16(va, value) : this.#guest.writeU32(va, value);
+  }
+
+  #output(v: PvVcpu, va: VirtAddr | undefined, port: number, size: number): boolean {
+    const bytes = va === undefined ? undefined : this.#guest.copyFrom(va, size);
+    if (!bytes) return false;
+    const value = bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
+    this.#portsOf(v).write(port, size, value);
+    return true;
+  }
+}
+
+const isControl = (register: Register): boolean =>
+  register >= Register.CR0 && register <= Register.CR15;
+const isDebug = (register: Register): boolean =>
+  register >= Register.DR0 && register <= Register.DR7;
+
+function stringForm(mnemonic: Mnemonic): { size: number; input: boolean } {
+  const input =
+    mnemonic === Mnemonic.Insb || mnemonic === Mnemonic.Insw || mnemonic === Mnemonic.Insd;
+  if (mnemonic === Mnemonic.Insb || mnemonic === Mnemonic.Outsb) return { size: 1, input };
+  if (mnemonic === Mnemonic.Insw || mnemonic === Mnemonic.Outsw) return { size: 2, input };
+  return { size: 4, input };
+}
+
+/** DR6 bits that read as 1, DR7 bits that read as 1 and that must not be set (SDM 3B §17.2). */
+const DR6_FIXED = 0xffff_0ff0n;
+const DR6_STATUS = 0xe00fn;
+const DR7_FIXED = 0x400n;
+const DR7_RESERVED = 0xd800n;
+const DR7_GENERAL_DETECT = 0x2000n;
+/** Breakpoints lie in the guest's part of the address space. */
+const KERNEL_HALF = 1n << 47n;
+const XEN_END = 0xffff_8800_0000_0000n;
+
+/**
+ * Stores a debug register as the guest will read it back.
+ * @param n 0 to 3, 6 or 7. @returns false for a value that is refused.
+ */
+export function setDebugRegister(v: PvVcpu, n: number, value: bigint): boolean {
+  if (n < 4) {
+    if (value >= KERNEL_HALF && value < XEN_END) return false;
+    v.debug[n] = value;
+    return true;
+  }
+  if (n === 6) {
+    if (value >> 32n !== 0n) return false;
+    v.debug[6] = (value & DR6_STATUS) | DR6_FIXED;
+    return true;
+  }
+  if (value >> 32n !== 0n || value & DR7_GENERAL_DETECT) return false;
+  v.debug[7] = (value & ~DR7_RESERVED & 0xffff_ffffn) | DR7_FIXED;
+  return true;
+}

@@ -1,0 +1,83 @@
+/** Descriptor tables of a vCPU: GDT and LDT pages with their references, and finding the descriptor a selector names. */
+
+import type { Ram } from '../machine/ram.js';
+import { asVirtAddr, type VirtAddr } from '../machine/types.js';
+import { FIRST_RESERVED_GDT_ENTRY, MAX_LDT_ENTRIES } from '../public/arch-x86.js';
+import { ERRNO } from '../public/errno.js';
+import { type Descriptor, DESCRIPTORS_PER_PAGE, xenDescriptor } from './descriptors.js';
+import { PGT } from './page-types.js';
+import type { PvVcpu } from './pv-vcpu.js';
+
+const PAGE = 4096;
+
+export class Segments {
+  readonly #ram: Ram;
+
+  constructor(ram: Ram) {
+    this.#ram = ram;
+  }
+
+  /** @returns the descriptor that a selector names, undefined if it lies outside its table. */
+  readDescriptor(v: PvVcpu, selector: number): Descriptor | undefined {
+    const index = selector >>> 3;
+    if (selector & 4) return this.#readLdt(v, index);
+    if (index >= FIRST_RESERVED_GDT_ENTRY) return xenDescriptor(index);
+    const page = v.gdtFrames[Math.floor(index / DESCRIPTORS_PER_PAGE)];
+    return page === undefined ? undefined : this.#read(v, page, index);
+  }
+
+  #read(v: PvVcpu, mfn: number, index: number): Descriptor {
+    const at = v.pv.types.table(mfn) + (index % DESCRIPTORS_PER_PAGE) * 2;
+    return { lo: this.#ram.u32[at] as number, hi: this.#ram.u32[at + 1] as number };
+  }
+
+  #readLdt(v: PvVcpu, index: number): Descriptor | undefined {
+    if (v.ldtBase === undefined || index >= v.ldtEntries) return undefined;
+    const page = Math.floor(index / DESCRIPTORS_PER_PAGE);
+    const mfn = v.ldtPages.get(page) ?? this.#takeLdtPage(v, v.ldtBase, page);
+    return mfn === 0 ? undefined : this.#read(v, mfn, index);
+  }
+
+  /** The LDT is given by address: its pages are looked up, and checked, when first used. @returns 0 if that fails. */
+  #takeLdtPage(v: PvVcpu, base: VirtAddr, page: number): number {
+    const mfn = v.pv.mappedMfn(v.kernelTable, asVirtAddr(base + page * PAGE));
+    if (mfn === 0 || v.pv.types.isAlias(mfn)) return 0;
+    if (v.pv.types.getPageAndType(mfn, PGT.SEG_DESC) !== 0) return 0;
+    v.ldtPages.set(page, mfn);
+    return mfn;
+  }
+
+  /**
+   * set_gdt: these pages, fully checked, become the GDT.
+   * @returns 0, or -EINVAL with the old GDT kept.
+   */
+  setGdt(v: PvVcpu, frames: readonly number[], entries: number): number {
+    const { types } = v.pv;
+    if (entries > FIRST_RESERVED_GDT_ENTRY) return -ERRNO.EINVAL;
+    for (let n = 0; n < frames.length; n++) {
+      if (types.getPageAndType(frames[n] as number, PGT.SEG_DESC) === 0) continue;
+      for (let done = 0; done < n; done++) types.putPageAndType(frames[done] as number);
+      return -ERRNO.EINVAL;
+    }
+    for (const mfn of v.gdtFrames) types.putPageAndType(mfn);
+    v.gdtFrames = [...frames];
+    v.gdtEntries = entries;
+    return 0;
+  }
+
+  /** MMUEXT_SET_LDT. @returns 0 or -EINVAL. */
+  setLdt(v: PvVcpu, base: VirtAddr | undefined, entries: number): number {
+    if (entries > MAX_LDT_ENTRIES) return -ERRNO.EINVAL;
+    if (entries > 0 && (base === undefined || base & (PAGE - 1))) return -ERRNO.EINVAL;
+    this.dropLdt(v);
+    v.ldtBase = entries > 0 ? base : undefined;
+    v.ldtEntries = entries;
+    return 0;
+  }
+
+  /** Forgets the LDT pages seen so far: they are looked up again. */
+  dropLdt(v: PvVcpu): void {
+    for (const mfn of v.ldtPages.values()) v.pv.types.putPageAndType(mfn);
+    v.ldtPages.clear();
+  }
+}
