@@ -4,7 +4,7 @@
  */
 
 import { CONTROL_NODES } from '../hypervisor/public/io/xenbus.js';
-import type { XenStoreClient } from '../xenstore/client/client.js';
+import type { XenstoreClient } from '../xenstore/client/client.js';
 import { domainPath } from './guest-nodes.js';
 
 export type ControlRequest = 'poweroff' | 'reboot';
@@ -14,7 +14,7 @@ export type ControlRequest = 'poweroff' | 'reboot';
  * @returns a promise: true once the guest has acknowledged or is gone, false if it has not within `timeoutMs`.
  */
 export async function requestShutdown(
-  store: XenStoreClient,
+  store: XenstoreClient,
   domid: number,
   request: ControlRequest,
   timeoutMs: number,
@@ -24,24 +24,29 @@ export async function requestShutdown(
   return { acknowledged: waitForAnswer(store, path, request, timeoutMs) };
 }
 
+/** Watches differ by token, so that two requests do not get into each other's way. */
+let tokens = 0;
+
 async function waitForAnswer(
-  store: XenStoreClient,
+  store: XenstoreClient,
   path: string,
   request: ControlRequest,
   timeoutMs: number,
 ): Promise<boolean> {
+  tokens += 1;
+  const token = `control-${tokens}`;
   let settle: (answered: boolean) => void = () => undefined;
   const answer = new Promise<boolean>((resolve) => {
     settle = resolve;
   });
   const look = async (): Promise<void> => {
-    const value = await store.readText(path).catch(() => undefined);
+    const value = await store.tryRead(path).catch(() => undefined);
     if (value !== request) settle(true);
   };
-  const watch = await store.watch(path, () => void look());
+  await store.watch(path, token, () => void look());
   const timer = setTimeout(() => settle(false), timeoutMs);
   const answered = await answer;
   clearTimeout(timer);
-  await watch.close().catch(() => undefined);
+  await store.unwatch(path, token).catch(() => undefined);
   return answered;
 }

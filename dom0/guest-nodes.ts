@@ -5,6 +5,7 @@
 
 import { CONSOLE_NODES } from '../hypervisor/public/io/console.js';
 import { CONTROL_NODES } from '../hypervisor/public/io/xenbus.js';
+import type { Permission } from '../xenstore/protocol/permissions.js';
 
 export interface GuestFacts {
   readonly domid: number;
@@ -25,7 +26,7 @@ export interface GuestNode {
   readonly path: string;
   readonly value: string;
   /** Permissions to be set; those of the parent are inherited where there are none. */
-  readonly perms?: string[];
+  readonly perms?: readonly Permission[];
 }
 
 export const domainPath = (domid: number): string => `/local/domain/${domid}`;
@@ -44,10 +45,11 @@ export function guestNodes(facts: GuestFacts): GuestNode[] {
   const { domid, uuid } = facts;
   const home = domainPath(domid);
   const vm = vmPath(uuid);
-  const readable = ['n0', `r${domid}`];
-  const own = [`n${domid}`];
+  const hidden: Permission[] = [{ access: 'n', domid: 0 }];
+  const readable: Permission[] = [...hidden, { access: 'r', domid }];
+  const own: Permission[] = [{ access: 'n', domid }];
   // biome-ignore format: one row per node
-  const nodes: (readonly [path: string, value: string, perms?: string[]])[] = [
+  const nodes: (readonly [path: string, value: string, perms?: Permission[]])[] = [
     [home,                                               '', readable],
     [`${home}/name`,                                     facts.name],
     [`${home}/domid`,                                    String(domid)],
@@ -79,7 +81,7 @@ export function guestNodes(facts: GuestFacts): GuestNode[] {
     [vm,                                                 '', readable],
     [`${vm}/name`,                                       facts.name],
     [`${vm}/uuid`,                                       uuid],
-    [libxlPath(domid),                                   '', ['n0']],
+    [libxlPath(domid),                                   '', hidden],
     [`${libxlPath(domid)}/type`,                         'pv'],
   ];
   const cpus = Array.from(

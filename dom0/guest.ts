@@ -5,14 +5,14 @@
  *   disconnectGuest   before destroydomain: the last output is taken, every port and page is given back
  */
 
-import type { XenStoreClient } from '../xenstore/client/client.js';
+import type { XenstoreClient } from '../xenstore/client/client.js';
 import type { Console } from './console.js';
 import { type GuestFacts, guestNodes, guestTrees } from './guest-nodes.js';
 import type { EventChannel, MappedPage, Privcmd } from './privcmd.js';
 
 export interface Dom0 {
   readonly privcmd: Privcmd;
-  readonly store: XenStoreClient;
+  readonly store: XenstoreClient;
 }
 
 export interface Guest {
@@ -22,7 +22,7 @@ export interface Guest {
   readonly channel: EventChannel;
 }
 
-/** Gives back what it took if a step fails, and throws. */
+/** Gives back what it took if a step fails, and throws. All steps are under way at once; the hypervisor and the store keep their order. */
 export async function connectGuest(
   dom0: Dom0,
   facts: GuestFacts,
@@ -30,17 +30,22 @@ export async function connectGuest(
 ): Promise<Guest> {
   const { privcmd, store } = dom0;
   const { domid } = facts;
-  const page = await privcmd.mapFrame(domid, facts.consoleMfn);
+  const steps = [
+    privcmd.mapFrame(domid, facts.consoleMfn),
+    privcmd.bindInterdomain(domid, facts.consolePort, () => console.pump()),
+    writeNodes(store, facts),
+    store.introduce(domid, facts.storeMfn, facts.storePort),
+  ] as const;
   try {
-    const [channel] = await Promise.all([
-      privcmd.bindInterdomain(domid, facts.consolePort, () => console.pump()),
-      writeNodes(store, facts),
-    ]);
-    await store.introduce(domid, facts.storeMfn, facts.storePort);
+    const [page, channel] = await Promise.all(steps);
     console.connect({ page: page.bytes, notify: () => channel.notify() });
     return { facts, console, page, channel };
   } catch (error) {
-    await Promise.allSettled([page.unmap(), removeNodes(store, facts)]);
+    const [page, channel] = await Promise.allSettled(steps);
+    if (page.status === 'fulfilled') await page.value.unmap();
+    if (channel.status === 'fulfilled') await channel.value.close();
+    await store.release(domid).catch(() => undefined);
+    await removeNodes(store, facts);
     throw error;
   }
 }
@@ -56,13 +61,15 @@ export async function disconnectGuest({ store }: Dom0, guest: Guest): Promise<vo
   ]);
 }
 
-async function writeNodes(store: XenStoreClient, facts: GuestFacts): Promise<void> {
-  for (const { path, value, perms } of guestNodes(facts)) {
-    await store.write(path, value);
-    if (perms !== undefined) await store.setPerms(path, perms);
-  }
+async function writeNodes(store: XenstoreClient, facts: GuestFacts): Promise<void> {
+  await Promise.all(
+    guestNodes(facts).flatMap(({ path, value, perms }) => [
+      store.write(path, value),
+      ...(perms === undefined ? [] : [store.setPerms(path, perms)]),
+    ]),
+  );
 }
 
-async function removeNodes(store: XenStoreClient, facts: GuestFacts): Promise<void> {
-  for (const tree of guestTrees(facts)) await store.rm(tree).catch(() => undefined);
+async function removeNodes(store: XenstoreClient, facts: GuestFacts): Promise<void> {
+  await Promise.allSettled(guestTrees(facts).map((tree) => store.rm(tree)));
 }

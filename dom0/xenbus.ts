@@ -1,7 +1,7 @@
 /** The states of xenbus as a backend sees them: reading the other end's, announcing one's own. */
 
 import { XENBUS_STATE } from '../hypervisor/public/io/xenbus.js';
-import type { XenStoreClient } from '../xenstore/client/client.js';
+import type { XenstoreClient } from '../xenstore/client/client.js';
 
 export type XenbusState = (typeof XENBUS_STATE)[keyof typeof XENBUS_STATE];
 
@@ -14,7 +14,7 @@ export function decodeState(value: string | undefined): XenbusState {
 }
 
 export async function announceState(
-  store: XenStoreClient,
+  store: XenstoreClient,
   directory: string,
   state: XenbusState,
 ): Promise<void> {
@@ -23,19 +23,23 @@ export async function announceState(
 
 /**
  * Calls back with each state of a device directory that differs from the one before, the present one first.
+ * @param token distinguishes this watch from others of the same client.
  * @returns how to stop.
  */
 export async function watchState(
-  store: XenStoreClient,
+  store: XenstoreClient,
   directory: string,
+  token: string,
   changed: (state: XenbusState) => void,
-): Promise<{ close(): Promise<void> }> {
+): Promise<() => Promise<void>> {
+  const path = `${directory}/state`;
   let last: XenbusState | undefined;
   const look = async (): Promise<void> => {
-    const state = decodeState(await store.readText(`${directory}/state`).catch(() => undefined));
+    const state = decodeState(await store.tryRead(path).catch(() => undefined));
     if (state === last) return;
     last = state;
     changed(state);
   };
-  return store.watch(`${directory}/state`, () => void look());
+  await store.watch(path, token, () => void look());
+  return () => store.unwatch(path, token);
 }

@@ -16,7 +16,7 @@ import { refusal } from './api/guard.js';
 import { hostRoutes } from './api/host.js';
 import { imageRoutes } from './api/images.js';
 import { installNotFound } from './api/not-found.js';
-import { installProblems, problem, sendProblem } from './api/problems.js';
+import { answerError, problem, sendProblem } from './api/problems.js';
 import { traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
 import type { Services } from './domains/services.js';
@@ -35,12 +35,16 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     genReqId: () => randomUUID(),
     routerOptions: { ignoreTrailingSlash: true },
     forceCloseConnections: true,
+    frameworkErrors: (error, request, reply) => {
+      reply.header('x-request-id', request.id);
+      answerError(error, request, reply);
+    },
     ...(options.logger && { loggerInstance: options.logger }),
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   installGuard(app);
-  installProblems(app);
+  app.setErrorHandler(answerError);
   installNotFound(app, ['/v1/trace', '/v1/events']);
   await installOpenApi(app);
   await app.register(domainRoutes(services));

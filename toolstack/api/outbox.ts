@@ -15,6 +15,7 @@ export class Outbox {
   readonly #limit: number;
   readonly #report: (dropped: number) => string | Uint8Array;
   #dropped = 0;
+  #closed = false;
   #retry: NodeJS.Timeout | undefined;
 
   /** @param report makes the frame that tells the reader how much it has missed. */
@@ -26,7 +27,10 @@ export class Outbox {
     this.#socket = socket;
     this.#report = report;
     this.#limit = limit;
-    socket.on('close', () => clearInterval(this.#retry));
+    socket.on('close', () => {
+      this.#closed = true;
+      clearInterval(this.#retry);
+    });
   }
 
   /** Whether something sent now would be dropped: making it can be spared, if it is counted by `drop`. */
@@ -46,6 +50,7 @@ export class Outbox {
 
   /** Counts what never became a frame. */
   drop(weight: number): void {
+    if (this.#closed || weight === 0) return;
     this.#dropped += weight;
     this.#retry ??= setInterval(() => this.#lookAgain(), RETRY_MS);
   }

@@ -1,11 +1,12 @@
 /** Every error of the API as `application/problem+json` (RFC 9457): one table from code to status and title. */
 
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import {
   hasZodFastifySchemaValidationErrors,
   isResponseSerializationError,
 } from 'fastify-type-provider-zod';
 import { CommandError, type ErrorCode } from '../domains/errors.js';
+import { asCommandError } from '../domains/refusals.js';
 import type { FieldProblem, Problem } from '../schemas/problem.js';
 
 export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
@@ -65,13 +66,15 @@ export function problem(
   };
 }
 
-/** Registers the one error handler. */
-export function installProblems(app: FastifyInstance): void {
-  app.setErrorHandler((error: FastifyError, request, reply) => {
-    const body = describe(error, request);
-    if (body.status >= 500) request.log.error(error);
-    return sendProblem(reply, body);
-  });
+/** Answers an error: of a route, or of Fastify before there is one. */
+export function answerError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  const body = describe(error, request);
+  if (body.status >= 500) request.log.error(error);
+  return sendProblem(reply, body);
 }
 
 export function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
@@ -80,8 +83,10 @@ export function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
 }
 
 function describe(error: FastifyError, request: FastifyRequest): Problem {
-  if (error instanceof CommandError)
-    return problem(error.code, error.message, request, error.facts);
+  const refused = asCommandError(error);
+  if (refused instanceof CommandError) {
+    return problem(refused.code, refused.message, request, refused.facts);
+  }
   if (hasZodFastifySchemaValidationErrors(error)) {
     const errors = error.validation.map((issue) => fieldProblem(issue, error.validationContext));
     const detail = errors.map(({ pointer, detail }) => `${pointer || 'the body'}: ${detail}`);

@@ -112,12 +112,13 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 
 async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const files = await Promise.all(
-    names.map(async (name) => ({ name, facts: await stat(join(folder, name)) })),
-  );
-  return files
-    .filter(({ name, facts }) => facts.isFile() && !HIDDEN.test(name))
-    .map(({ name, facts }) => ({ name, bytes: facts.size }));
+  const files = names
+    .filter((name) => !HIDDEN.test(name))
+    .map(async (name) => {
+      const path = await fileWithin(folder, name);
+      return path === undefined ? [] : [{ name, bytes: (await stat(path)).size }];
+    });
+  return (await Promise.all(files)).flat();
 }
 
 /** The real path of a regular file below a folder; undefined if there is none, or if a link leads out of the folder. */

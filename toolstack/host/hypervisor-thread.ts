@@ -2,6 +2,7 @@
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import type { PrivcmdChannel } from '../../dom0/privcmd.js';
+import { Ram } from '../../hypervisor/machine/ram.js';
 import type { PrivcmdCall, PrivcmdMessage } from '../../hypervisor/public/privcmd.js';
 
 /** What the Worker is given. */
@@ -12,28 +13,37 @@ export interface WorkerSeed {
   readonly port: MessagePort;
 }
 
-export class HypervisorThread implements PrivcmdChannel {
+/** The machine with its hypervisor, as the service needs it. */
+export interface Machine extends PrivcmdChannel {
+  /** All of RAM. */
+  readonly ram: Uint8Array;
+  /** Resolves when the hypervisor is no more, with the reason. */
+  readonly ended: Promise<string>;
+  terminate(): Promise<void>;
+}
+
+const MIB = 1024 * 1024;
+
+export class HypervisorThread implements Machine {
+  readonly ram: Uint8Array;
+  readonly ended: Promise<string>;
   readonly #worker: Worker;
   readonly #port: MessagePort;
   readonly #doorbell = new Int32Array(new SharedArrayBuffer(4));
-  readonly #ended: Promise<string>;
 
-  /** @param memory RAM, shared with the Worker. */
-  constructor(memory: WebAssembly.Memory) {
+  /** @param memory MiB of RAM for guests. */
+  constructor(memory: number) {
+    const ram = Ram.allocate(memory * MIB);
+    this.ram = ram.u8;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    const workerData: WorkerSeed = { memory, doorbell: this.#doorbell, port: port2 };
+    const workerData: WorkerSeed = { memory: ram.memory, doorbell: this.#doorbell, port: port2 };
     const url = new URL('./worker.mjs', import.meta.url);
     this.#worker = new Worker(url, { workerData, transferList: [port2], name: 'hypervisor' });
-    this.#ended = new Promise((resolve) => {
+    this.ended = new Promise((resolve) => {
       this.#worker.once('error', (error) => resolve(`crashed: ${describe(error)}`));
       this.#worker.once('exit', (code) => resolve(`ended with code ${code}`));
     });
-  }
-
-  /** Why the thread is no more, once it is not; "ended with code 0" if it was told to stop. */
-  get ended(): Promise<string> {
-    return this.#ended;
   }
 
   send(call: PrivcmdCall): void {
@@ -46,7 +56,7 @@ export class HypervisorThread implements PrivcmdChannel {
     this.#port.on('message', receive);
   }
 
-  /** Ends the thread however deep in a guest it is. */
+  /** Ends the thread, however deep in a guest it is. */
   async terminate(): Promise<void> {
     await this.#worker.terminate();
     this.#port.close();

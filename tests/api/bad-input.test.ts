@@ -1,0 +1,223 @@
+/** What the API refuses, and how it says so: problem+json with the field, over real HTTP. */
+
+import { readFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { startTestService, type TestService, TestSocket } from '../support/service.js';
+
+const IMAGES = join(import.meta.dirname, '../../guests/images');
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService({ memory: 64, uploadLimit: 1024 * 1024 });
+});
+afterAll(() => service.close());
+
+const hello = { name: 'hello', kernel: 'hello' };
+const create = (body: unknown) => service.request('POST', '/v1/domains', body);
+const freeFrames = async (): Promise<number> =>
+  (await service.request('GET', '/v1/host')).json.memory.freeFrames;
+
+function expectProblem(
+  answer: Awaited<ReturnType<typeof create>>,
+  status: number,
+  pointer?: string,
+): void {
+  expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  expect(answer.json).toMatchObject({ status, requestId: answer.headers.get('x-request-id') });
+  expect(answer.status).toBe(status);
+  if (pointer === undefined) return;
+  const pointers = answer.json.errors?.map((error: { pointer: string }) => error.pointer);
+  expect(pointers).toContain(pointer);
+}
+
+describe('POST /v1/domains refuses', () => {
+  // biome-ignore format: one row per mistake
+  test.each<[string, unknown, string]>([
+    ['no name',                   { kernel: 'hello' },                     '/name'],
+    ['no kernel',                 { name: 'hello' },                       '/kernel'],
+    ['an empty body',             {},                                      '/name'],
+    ['a list',                    [],                                      ''],
+    ['null',                      null,                                    ''],
+    ['a name of the wrong type',  { ...hello, name: 7 },                   '/name'],
+    ['a name that is a number',   { ...hello, name: '17' },                '/name'],
+    ['a name with a slash',       { ...hello, name: 'a/b' },               '/name'],
+    ['an empty name',             { ...hello, name: '' },                  '/name'],
+    ['a name too long',           { ...hello, name: 'x'.repeat(65) },      '/name'],
+    ['an unknown field',          { ...hello, memroy: 3 },                 '/memroy'],
+    ['memory as text',            { ...hello, memory: '32' },              '/memory'],
+    ['no memory at all',          { ...hello, memory: 0 },                 '/memory'],
+    ['negative memory',           { ...hello, memory: -1 },                '/memory'],
+    ['a part of a page',          { ...hello, memory: 1.0001 },            '/memory'],
+    ['more than RAM can be',      { ...hello, memory: 5000 },              '/memory'],
+    ['no vCPU',                   { ...hello, vcpus: 0 },                  '/vcpus'],
+    ['half a vCPU',               { ...hello, vcpus: 1.5 },                '/vcpus'],
+    ['fewer vCPUs than online',   { ...hello, vcpus: 2, maxVcpus: 1 },     '/maxVcpus'],
+    ['a weight of 0',             { ...hello, weight: 0 },                 '/weight'],
+    ['a uuid that is none',       { ...hello, uuid: 'abc' },               '/uuid'],
+    ['an unknown policy',         { ...hello, onCrash: 'explode' },        '/onCrash'],
+    ['a command line too long',   { ...hello, cmdline: 'x'.repeat(1024) }, '/cmdline'],
+    ['an image that is not there', { ...hello, kernel: 'nothing' },        '/kernel'],
+    ['a path out of the images',  { ...hello, kernel: '../../package.json' }, '/kernel'],
+    ['an absolute path',          { ...hello, kernel: '/etc/passwd' },     '/kernel'],
+    ['a missing ramdisk',         { ...hello, ramdisk: 'nothing' },        '/ramdisk'],
+  ])('%s', async (_what, body, pointer) => {
+    expectProblem(await create(body), 400, pointer);
+  });
+
+  // biome-ignore format: one row per mistake
+  test.each([
+    ['{"name": "hello",',      'application/json',                  400],
+    ['',                       'application/json',                  400],
+    ['{"__proto__": {}}',      'application/json',                  400],
+    ['name=hello',             'application/x-www-form-urlencoded', 415],
+    ['<domain/>',              'text/xml',                          415],
+    [`"${'x'.repeat(2e6)}"`,   'application/json',                  413],
+  ])('the body %.20s as %s: %i', async (body, type, status) => {
+    const headers = { 'content-type': type };
+    const response = await fetch(`${service.url}/v1/domains`, { method: 'POST', body, headers });
+    expect(response.status).toBe(status);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+    expect(await response.json()).toMatchObject({ status });
+  });
+
+  test('a name and a uuid that are in use, and nothing else changes', async () => {
+    const uuid = 'c0ffee00-0000-4000-8000-000000000001';
+    expect((await create({ ...hello, name: 'taken', uuid, memory: 2 })).status).toBe(201);
+    const free = await freeFrames();
+    expectProblem(await create({ ...hello, name: 'taken' }), 409, '/name');
+    expectProblem(await create({ ...hello, name: 'other', uuid }), 409, '/uuid');
+    expect(await freeFrames()).toBe(free);
+    await service.request('DELETE', '/v1/domains/taken');
+  });
+
+  test('more memory than there is, with the figures, and nothing leaks', async () => {
+    const free = await freeFrames();
+    const answer = await create({ ...hello, memory: 1024 });
+    expectProblem(answer, 507);
+    expect(answer.json).toMatchObject({ errno: 'ENOMEM', figures: expect.anything() });
+    expect(Object.values(answer.json.figures)).toContain(1024 * 256);
+    expect(await freeFrames()).toBe(free);
+    const list = await service.request('GET', '/v1/domains');
+    expect(list.json).toEqual({ domains: [] });
+    // The name is free again.
+    expect((await create({ ...hello, memory: 2 })).status).toBe(201);
+    await service.request('DELETE', '/v1/domains/hello');
+  });
+});
+
+describe('an image that cannot be booted is refused with the field', () => {
+  const elf = (): Buffer => readFileSync(join(IMAGES, 'hello.elf'));
+  const changed = (at: number, ...bytes: number[]): Buffer => {
+    const image = elf();
+    image.set(bytes, at);
+    return image;
+  };
+
+  // biome-ignore format: one row per image
+  test.each<[string, () => Buffer]>([
+    ['nothing at all',                  () => Buffer.alloc(0)],
+    ['text',                            () => Buffer.from('#!/bin/sh\necho no kernel\n')],
+    ['a cut header',                    () => elf().subarray(0, 40)],
+    ['a cut segment',                   () => elf().subarray(0, elf().length >> 1)],
+    ['32 bits',                         () => changed(4, 1)],
+    ['big endian',                      () => changed(5, 2)],
+    ['another architecture (aarch64)',  () => changed(18, 0xb7, 0)],
+    ['program headers out of the file', () => changed(32, 0xff, 0xff, 0xff, 0x7f)],
+    ['program headers of a wrong size', () => changed(54, 1, 0)],
+    ['an entry point in nowhere',       () => changed(24, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00)],
+  ])('%s', async (_what, image) => {
+    const free = await freeFrames();
+    await fetch(`${service.url}/v1/images/bad`, { method: 'PUT', body: new Uint8Array(image()) });
+    const answer = await create({ name: 'bad', kernel: 'bad', memory: 4 });
+    expectProblem(answer, 422, '/kernel');
+    expect(answer.json.detail).not.toBe('');
+    expect(await freeFrames()).toBe(free);
+  });
+
+  test('one that is larger than the memory', async () => {
+    const answer = await create({ ...hello, memory: 4 / 256 });
+    expect([422, 507]).toContain(answer.status);
+  });
+});
+
+describe('paths and methods', () => {
+  // biome-ignore format: one row per request
+  test.each<[string, string, number]>([
+    ['GET',    '/v1/nothing',                    404],
+    ['GET',    '/v1/domains/999',                404],
+    ['GET',    '/v1/domains/nobody',             404],
+    ['DELETE', '/v1/domains/nobody',             404],
+    ['GET',    '/v1/domains/nobody/console',     404],
+    ['POST',   '/v1/domains/nobody/actions/pause',    404],
+    ['POST',   '/v1/domains/nobody/actions/shutdown', 404],
+    ['POST',   '/v1/domains/nobody/actions/explode',  404],
+    ['PATCH',  '/v1/domains',                    405],
+    ['PUT',    '/v1/domains/hello',              405],
+    ['GET',    '/v1/domains/hello/actions/pause', 405],
+    ['POST',   '/v1/host',                       405],
+    ['GET',    '/v1/trace',                      426],
+    ['GET',    '/v1/events',                     426],
+    ['GET',    '/v1/domains?ended=maybe',        400],
+    ['GET',    '/v1/domains?what=ever',          400],
+    ['GET',    '/v1/domains/%ff',                400],
+    ['DELETE', '/v1/images/nothing',             404],
+    ['PUT',    '/v1/images/..%2fescape',         400],
+    ['PUT',    '/v1/images/.hidden',             400],
+  ])('%s %s: %i', async (method, path, status) => {
+    expectProblem(await service.request(method, path), status);
+  });
+
+  test('a 405 names the methods there are', async () => {
+    const { headers } = await service.request('PATCH', '/v1/domains');
+    expect(headers.get('allow')?.split(', ')).toEqual(expect.arrayContaining(['GET', 'POST']));
+  });
+
+  test('an upload over the limit: 413', async () => {
+    const body = new Uint8Array(1024 * 1024 + 1);
+    const response = await fetch(`${service.url}/v1/images/big`, { method: 'PUT', body });
+    expect(response.status).toBe(413);
+    expect(response.headers.get('content-type')).toContain('application/problem+json');
+  });
+});
+
+describe('requests that a web page elsewhere could make', () => {
+  const status = (headers: Record<string, string>): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      const request = httpRequest(`${service.url}/v1/domains`, { headers }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      });
+      request.on('error', reject).end();
+    });
+
+  test('a foreign Host and a foreign Origin are refused', async () => {
+    expect(await status({ host: 'evil.example' })).toBe(403);
+    expect(await status({ origin: 'https://evil.example' })).toBe(403);
+    expect(await status({})).toBe(200);
+  });
+
+  test.each(['/v1/events', '/v1/trace', '/v1/domains/nobody/console'])(
+    'no WebSocket %s from a foreign Origin',
+    async (path) => {
+      const headers = { origin: 'https://evil.example' };
+      const socket = new TestSocket(service.url + path, { headers });
+      await expect(socket.opened()).rejects.toThrow('403');
+    },
+  );
+});
+
+describe('WebSockets', () => {
+  // biome-ignore format: one row per request
+  test.each([
+    ['/v1/nothing',                 '404'],
+    ['/v1/domains/nobody/console',  '404'],
+    ['/v1/events?since=x',          '400'],
+    ['/v1/trace?format=xml',        '400'],
+    ['/v1/trace?class=nonsense',    '400'],
+    ['/v1/trace?call=nonsense',     '400'],
+    ['/v1/trace?what=ever',         '400'],
+  ])('%s is refused with %s', async (path, status) => {
+    await expect(new TestSocket(service.url + path).opened()).rejects.toThrow(status);
+  });
+});

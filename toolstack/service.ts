@@ -1,0 +1,92 @@
+/** The service as a whole: everything that runs, in the order in which it starts, and back. */
+
+import { readFileSync } from 'node:fs';
+import type { FastifyInstance } from 'fastify';
+import { Privcmd } from '../dom0/privcmd.js';
+import { XenstoreClient } from '../xenstore/client/client.js';
+import { inProcessChannel } from '../xenstore/transport/in-process.js';
+import { listenOnSocket, type SocketTransport } from '../xenstore/transport/unix-socket.js';
+import { buildApp } from './app.js';
+import { Domains } from './domains/domains.js';
+import { EventLog } from './domains/event-log.js';
+import { HostFacts } from './domains/host-facts.js';
+import { Images } from './domains/images.js';
+import type { Services } from './domains/services.js';
+import { TraceFeed } from './domains/trace-feed.js';
+import { HypervisorThread, type Machine } from './host/hypervisor-thread.js';
+import { startStore } from './host/store.js';
+import type { ServiceOptions } from './options.js';
+import { listen } from './server.js';
+
+export interface Service {
+  /** Where the API answers. */
+  readonly url: string;
+  readonly services: Services;
+  /** Resolves with the reason if the hypervisor ends before it was told to. */
+  readonly failed: Promise<string>;
+  /** Ends the domains, closes all sockets, stops the hypervisor. */
+  close(): Promise<void>;
+}
+
+const PACKAGE = new URL('../package.json', import.meta.url);
+const product = (): string => {
+  const { name, version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as Record<string, string>;
+  return `${name} ${version}`;
+};
+
+/** @param log where the parts say what they have to say. */
+export async function startService(
+  options: ServiceOptions,
+  log: (line: string) => void = () => undefined,
+  machine: Machine = new HypervisorThread(options.memory),
+): Promise<Service> {
+  const privcmd = new Privcmd(machine, machine.ram); // dom0's door to the hypervisor
+  const end = { wanted: false };
+  const failed = watchMachine(machine, privcmd, end);
+  await privcmd.ready; // the hypervisor takes calls
+  const server = startStore(privcmd, log); // XenStore, with a ring for each guest
+  const store = new XenstoreClient(inProcessChannel(server, { label: 'toolstack' }));
+  const socket = options.storeSocket && (await listenOnSocket(server, options.storeSocket));
+  const images = new Images(options); // kernels and RAM disks
+  const events = new EventLog(); // what happens to domains, numbered
+  const domains = new Domains({ privcmd, store }, images, events); // their life cycle
+  const trace = new TraceFeed(privcmd, machine.ram); // hypercalls as they happen
+  const host = new HostFacts(privcmd, product()); // figures
+  const services = { domains, images, events, trace, host };
+  const app = await buildApp(services, options); // HTTP and WebSocket
+  const url = await listen(app, options.port);
+  const close = () => {
+    end.wanted = true;
+    return shutDown(app, services, socket || undefined, privcmd, machine);
+  };
+  return { url, services, failed, close };
+}
+
+/** Whoever waits for the hypervisor is told when it is gone; the service has failed only if that was not wanted. */
+function watchMachine(
+  machine: Machine,
+  privcmd: Privcmd,
+  end: { readonly wanted: boolean },
+): Promise<string> {
+  return new Promise((resolve) => {
+    void machine.ended.then((reason) => {
+      privcmd.fail(reason);
+      if (!end.wanted) resolve(reason);
+    });
+  });
+}
+
+async function shutDown(
+  app: FastifyInstance,
+  { domains, trace }: Services,
+  socket: SocketTransport | undefined,
+  privcmd: Privcmd,
+  machine: Machine,
+): Promise<void> {
+  await app.close();
+  trace.close();
+  await domains.endAll();
+  await socket?.close();
+  await privcmd.call('stop', {}).catch(() => undefined);
+  await machine.terminate();
+}
