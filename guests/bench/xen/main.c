@@ -19,7 +19,10 @@ static void null_hypercall(void) { xen_version(XENVER_version, NULL); }
 static void event_to_self(void) { event_send(port); }
 static void ud2_bounce(void) { __asm__ volatile("ud2"); }
 static void update_va_mapping(void) { set_writable(page); }
-static void emulated_store(void) { WRITE_ONCE(l1[0], 0); }
+static void emulated_store(void) {
+  u64 *entry = pte_lookup(page);
+  WRITE_ONCE(*entry, *entry);
+}
 static void pin_unpin(void) {
   pin_table(l1, 1);
   unpin_table(l1);

@@ -27,7 +27,7 @@ static void by_grant(const u64 *table) {
   grant_unmap(view, handle);
 }
 
-static int attack(u64 *table) {
+static int attack(u64 *table, int level) {
   u64 bad = make_pte(va_to_mfn(table), PTE_KERNEL_RW);
   remap(window, bad);
   CLAIM(refused(table), "update_va_mapping");
@@ -50,8 +50,7 @@ static int attack(u64 *table) {
   remap(window, bad);
   CLAIM(refused(table), "unpin first");
   by_grant(table);
-  CLAIM(!probe_write(table, table[0]) || table == (u64 *)((u64)pte_lookup(window) & PAGE_MASK) || TABLE_SLOT(table, 1) < 512,
-        "a plain store");
+  if (level > 1) CLAIM(!probe_write(table, table[0]), "a plain store to level %d", level); /* only L1 stores are emulated */
   return -1;
 }
 
@@ -60,7 +59,7 @@ int main(void) {
   grants_init();
   for (int level = 1; level <= 4; level++) {
     u64 *entry = table_entry(kernel_l4(), window, level);
-    if (attack((u64 *)((u64)entry & PAGE_MASK)) >= 0) return 0;
+    if (attack((u64 *)((u64)entry & PAGE_MASK), level) >= 0) return 0;
   }
   return success("%u attempts on 4 tables, all refused", attempts);
 }
