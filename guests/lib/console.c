@@ -71,7 +71,7 @@ void console_flush(void) {
 
 int console_getc(void) {
   if (!ring) {
-    char c;
+    char c = 0;
     return xen_console_io(CONSOLEIO_read, 1, &c) == 1 ? (u8)c : -1;
   }
   if (ring->in_cons == READ_ONCE(ring->in_prod)) return -1;
