@@ -52,8 +52,8 @@ export interface DomainConfig {
 /** MFNs for the shared info, grant frames and mappings of other domains' frames. */
 const EXTRA_MFNS = 4096;
 
-/** Smallest power of two that holds the domain's pages, those shared with it and its grant mappings. */
-function mfnsFor(maxPages: number): number {
+/** MFNs of a domain's space: the smallest power of two that holds the domain's pages, those shared with it and its grant mappings. */
+export function mfnsFor(maxPages: number): number {
   return Math.min(2 ** Math.ceil(Math.log2(maxPages + EXTRA_MFNS)), MAX_MFNS);
 }
 

@@ -53,8 +53,6 @@ export type PageKind = 'ram' | 'xen' | 'alias';
 
 /** Filled in by hypervisor/index.ts. */
 export interface HostHooks<D, V> {
-  /** The host frame has no owner any more: drop decoded code. */
-  frameReleased(frame: Frame): void;
   /** A host-side write changed bytes that may be code. */
   frameWritten(frame: Frame): void;
   /** What held the vCPU back (a wait, a pause, being offline) is over: it runs if nothing else holds it. */
@@ -63,8 +61,6 @@ export interface HostHooks<D, V> {
   sleep(vcpu: V): void;
   /** The domain shut down or crashed (its fields say which): tell dom0. */
   domainShutdown(domain: D): void;
-  /** A port of dom0 became pending. */
-  dom0Event(port: number): void;
   /** A line for the hypervisor's log. */
   log(text: string): void;
 }

@@ -10,8 +10,9 @@ import type { Hypercall } from './hypercall.js';
 const { XENVER, XENFEAT } = abi;
 const EFAULT = -ERRNO.EFAULT;
 
-const MAJOR = 4;
-const MINOR = 17;
+/** Version of Xen whose interface this is. */
+export const XEN_VERSION = [4, 17] as const;
+const [MAJOR, MINOR] = XEN_VERSION;
 /** What a guest sees as extra version; with the above "4.17.0-xenolith". */
 const EXTRAVERSION = '.0-xenolith';
 export const XEN_VERSION_TEXT = `${MAJOR}.${MINOR}${EXTRAVERSION}`;

@@ -1,0 +1,124 @@
+/**
+ * Domain 0, which is the main thread: its event channels (handed over in batches), the grants and frames of others that it
+ * has mapped (it reads RAM itself, so mapping means holding the frame).
+ */
+
+import type { Domain } from './common/domain.js';
+import type { FramePool } from './common/frame-pool.js';
+import { ControlError, checked } from './control-error.js';
+import type { HypervisorHost } from './host.js';
+import type { Ram } from './machine/ram.js';
+import { asMfn, type Frame } from './machine/types.js';
+import { GNTST } from './public/grant-table.js';
+
+interface ForeignFrame {
+  readonly frame: Frame;
+  count: number;
+}
+
+export class Dom0 {
+  /** A domain without memory and vCPUs. */
+  readonly domain: Domain;
+  readonly #host: HypervisorHost;
+  readonly #ram: Ram;
+  readonly #frames: FramePool;
+  readonly #pending: Set<number>;
+  /** Frames mapped by domain and MFN: they stay mapped when the domain dies. */
+  readonly #foreign = new Map<string, ForeignFrame>();
+
+  constructor(
+    domain: Domain,
+    pending: Set<number>,
+    parts: { host: HypervisorHost; ram: Ram; frames: FramePool },
+  ) {
+    this.domain = domain;
+    this.#pending = pending;
+    this.#host = parts.host;
+    this.#ram = parts.ram;
+    this.#frames = parts.frames;
+  }
+
+  /** Hands over the ports that became pending since the last time, each once. */
+  flushEvents(): void {
+    if (this.#pending.size === 0) return;
+    this.#host.send({ event: 'evtchn', ports: [...this.#pending] });
+    this.#pending.clear();
+  }
+
+  bindInterdomain(remote: Domain, remotePort: number): { port: number } {
+    const result = this.domain.events.bindInterdomain(remote.events, remotePort);
+    return { port: checked(result, `d${remote.id} port ${remotePort} does not wait for domain 0`) };
+  }
+
+  allocateUnbound(remoteDom: number): { port: number } {
+    return { port: checked(this.domain.events.allocateUnbound(remoteDom), 'no port left') };
+  }
+
+  send(port: number): null {
+    checked(this.domain.events.send(port), `port ${port} is not open`);
+    return null;
+  }
+
+  close(port: number): null {
+    checked(this.domain.events.close(port), `port ${port} is not open`);
+    this.#pending.delete(port);
+    return null;
+  }
+
+  /** Holds a granted frame. @throws ControlError with the grant status in its detail. */
+  mapGrant(granter: Domain, ref: number, write: boolean): { handle: number; address: number } {
+    const { maptrack } = this.domain.grants;
+    if (maptrack.isFull) throw new ControlError('ENOSPC', 'domain 0 has too many grants mapped');
+    const grant = granter.grants.acquire(ref, this.domain.id, write);
+    if (grant.status !== GNTST.okay) {
+      throw new ControlError('EINVAL', grant.why, { status: grant.status });
+    }
+    this.#frames.hold(grant.frame);
+    const handle = maptrack.add({
+      granter: granter.grants,
+      ref,
+      write,
+      frame: grant.frame,
+      alias: undefined,
+      flags: 0,
+      hostMapped: true,
+      deviceMapped: false,
+    });
+    return { handle, address: this.#ram.addressOf(grant.frame) };
+  }
+
+  unmapGrant(handle: number): null {
+    const { maptrack } = this.domain.grants;
+    const mapping = maptrack.lookup(handle);
+    if (!mapping) throw new ControlError('EINVAL', `there is no grant handle ${handle}`);
+    maptrack.remove(handle);
+    this.#frames.drop(mapping.frame);
+    return null;
+  }
+
+  /** Holds any frame of a domain by its MFN, as privcmd's foreign mapping does. */
+  mapForeign(domain: Domain, mfn: number): { address: number } {
+    const frame = domain.frameMap.lookup(asMfn(mfn));
+    if (frame === undefined) throw new ControlError('EINVAL', `d${domain.id} has no MFN ${mfn}`);
+    const key = `${domain.id}:${mfn}`;
+    const known = this.#foreign.get(key);
+    if (known?.frame === frame) known.count++;
+    else {
+      // A domain of that number has died and left a mapping: it stays held under a name nobody asks for.
+      if (known) this.#foreign.set(`${key}:${this.#foreign.size}`, known);
+      this.#foreign.set(key, { frame, count: 1 });
+      this.#frames.hold(frame);
+    }
+    return { address: this.#ram.addressOf(frame) };
+  }
+
+  unmapForeign(domid: number, mfn: number): null {
+    const key = `${domid}:${mfn}`;
+    const known = this.#foreign.get(key);
+    if (!known) throw new ControlError('EINVAL', `MFN ${mfn} of d${domid} is not mapped`);
+    if (--known.count > 0) return null;
+    this.#foreign.delete(key);
+    this.#frames.drop(known.frame);
+    return null;
+  }
+}

@@ -1,0 +1,284 @@
+/** The hypervisor: wires the machine, the processor, common, pv and the hypercalls, and runs. The only door besides public. */
+
+import { Domain, type DomainServices, type Vcpu } from './common/domain.js';
+import { FramePool } from './common/frame-pool.js';
+import type { HostHooks } from './common/hooks.js';
+import { Scheduler } from './common/scheduler.js';
+import { Timers } from './common/timer.js';
+import { Trace } from './common/trace.js';
+import { Dom0 } from './dom0.js';
+import { DomainControl } from './domain-control.js';
+import { Engine } from './engine/engine.js';
+import type { HypervisorSetup } from './host.js';
+import { Dispatcher } from './hypercall/dispatch.js';
+import { encodeRunstate } from './hypercall/runstate-area.js';
+import type { HypercallServices } from './hypercall/services.js';
+import { XEN_VERSION, XEN_VERSION_TEXT } from './hypercall/xen-version.js';
+import { Log } from './log.js';
+import { HostFrames } from './machine/host-frames.js';
+import { asDomId } from './machine/types.js';
+import { PrivcmdServer } from './privcmd-server.js';
+import type { PhysInfo } from './public/privcmd.js';
+import { TRACE_CLASS, TRACE_KIND } from './public/trace.js';
+import { vcpuRunstateInfo } from './public/vcpu.js';
+import { Pv } from './pv/pv.js';
+import { RunLoop } from './run-loop.js';
+import { VirtualTime } from './virtual-time.js';
+import type { Processor, ProcessorHost } from './x86/processor.js';
+
+export type { HypervisorHost, HypervisorSetup, VirtualClock } from './host.js';
+
+export class Hypervisor {
+  readonly #setup: HypervisorSetup;
+  readonly #timers = new Timers();
+  readonly #scheduler = new Scheduler(this.#timers);
+  readonly #domains = new Map<number, Domain>();
+  readonly #dom0Pending = new Set<number>();
+  readonly #log: Log;
+  readonly #trace: Trace;
+  readonly #frames: FramePool;
+  readonly #processor: Processor;
+  readonly #time: VirtualTime;
+  readonly #pv: Pv;
+  readonly #services: DomainServices;
+  readonly #dom0: Dom0;
+  readonly #dispatcher: Dispatcher;
+  readonly #control: DomainControl;
+  readonly #privcmd: PrivcmdServer;
+  readonly #loop: RunLoop;
+  #bugs = 0;
+
+  constructor(setup: HypervisorSetup) {
+    const { ram, clock, host } = setup;
+    this.#setup = setup;
+    this.#log = new Log(host, clock);
+    this.#trace = new Trace(ram);
+    this.#processor = new Engine(ram, this.#processorHost());
+    this.#frames = new FramePool(new HostFrames(ram), (frame) =>
+      this.#processor.forgetFrame(frame),
+    );
+    this.#time = new VirtualTime(clock, this.#processor);
+    this.#pv = this.#makePv();
+    this.#services = {
+      ram,
+      frames: this.#frames,
+      clock,
+      timers: this.#timers,
+      memory: this.#pv.memory,
+      host: this.#hostHooks(),
+    };
+    this.#dom0 = this.#makeDom0();
+    const { registers } = this.#processor;
+    this.#dispatcher = new Dispatcher(this.#calls(), registers, this.#pv.guest, this.#trace);
+    this.#control = this.#makeControl();
+    this.#loop = this.#makeLoop();
+    this.#privcmd = this.#makePrivcmd();
+  }
+
+  /** Runs until dom0 says stop. */
+  run(): void {
+    this.#setup.host.send({ event: 'ready' });
+    this.#log.line(`Xenolith ${XEN_VERSION_TEXT}: ${this.#frames.free} frames free`);
+    this.#loop.run();
+  }
+
+  /** One round of the loop, for tests that drive it by hand. */
+  step(): void {
+    this.#loop.step();
+  }
+
+  // ---- wiring ----
+
+  #processorHost(): ProcessorHost {
+    return {
+      cpuid: (leaf, subleaf) => this.#pv.cpuid(leaf, subleaf),
+      readTsc: () => this.#readTsc(),
+      hypervisorRange: (va, access) => this.#pv.hypervisorRange(va, access),
+      readDescriptor: (selector) => this.#pv.readDescriptor(selector),
+    };
+  }
+
+  #makePv(): Pv {
+    return new Pv({
+      ram: this.#setup.ram,
+      processor: this.#processor,
+      frames: this.#frames,
+      readTsc: () => this.#readTsc(),
+      version: XEN_VERSION,
+      explain: (domain, vcpu, why) => this.#explain(domain, vcpu, why),
+    });
+  }
+
+  #makeDom0(): Dom0 {
+    const { host, ram } = this.#setup;
+    const config = {
+      id: asDomId(0),
+      handle: '00000000-0000-0000-0000-000000000000',
+      isPrivileged: true,
+      maxPages: 0,
+      maxVcpus: 0,
+      maxGrantFrames: 0,
+      maxMaptrackFrames: 4096,
+      maxEventChannels: 0,
+      weight: 256,
+      cap: 0,
+    };
+    const domain = new Domain(config, this.#services, (port) => this.#dom0Pending.add(port));
+    this.#domains.set(0, domain);
+    return new Dom0(domain, this.#dom0Pending, { host, ram, frames: this.#frames });
+  }
+
+  #makeControl(): DomainControl {
+    return new DomainControl({
+      services: this.#services,
+      scheduler: this.#scheduler,
+      pv: this.#pv,
+      domains: this.#domains,
+      log: (text) => this.#log.line(text),
+      unload: (domain) => this.#loop.unload(domain),
+      forgotten: (domain) => this.#log.forget(domain),
+    });
+  }
+
+  #makeLoop(): RunLoop {
+    const { clock, host } = this.#setup;
+    return new RunLoop({
+      clock,
+      host,
+      time: this.#time,
+      timers: this.#timers,
+      scheduler: this.#scheduler,
+      processor: this.#processor,
+      pv: this.#pv,
+      dispatcher: this.#dispatcher,
+      answerCalls: () => this.#answerCalls(),
+      flushEvents: () => this.#dom0.flushEvents(),
+      switched: (vcpu, now) => this.#switched(vcpu, now),
+      bug: (domain, error) => this.#guestBug(domain, error),
+    });
+  }
+
+  #makePrivcmd(): PrivcmdServer {
+    return new PrivcmdServer({
+      domains: this.#domains,
+      control: this.#control,
+      dom0: this.#dom0,
+      trace: this.#trace,
+      ring: this.#log.ring,
+      send: (message) => this.#setup.host.send(message),
+      physinfo: () => this.#physinfo(),
+      bug: (error) => this.#bug('a control call', error),
+      stop: () => this.#loop.stop(),
+    });
+  }
+
+  #hostHooks(): HostHooks<Domain, Vcpu> {
+    const now = () => this.#setup.clock.now();
+    return {
+      frameWritten: (frame) => this.#processor.frameWritten(frame),
+      wake: (vcpu) => this.#scheduler.wake(vcpu, now()),
+      sleep: (vcpu) => this.#scheduler.sleep(vcpu, now()),
+      domainShutdown: (domain) => this.#domainShutdown(domain),
+      log: (text) => this.#log.line(text),
+    };
+  }
+
+  #calls(): HypercallServices {
+    const { ram, clock } = this.#setup;
+    return {
+      ram,
+      clock,
+      timers: this.#timers,
+      frames: this.#frames,
+      lookupDomain: (domid) => this.#domains.get(domid),
+      pvOf: (domain) => this.#pv.of(domain),
+      pvVcpuOf: (vcpu) => this.#pv.vcpuOf(vcpu),
+      initialiseVcpu: (domain, vcpu, context) => this.#pv.initialiseVcpu(domain, vcpu, context),
+      yield: (vcpu) => this.#scheduler.yield(vcpu),
+      sleep: (vcpu) => this.#scheduler.sleep(vcpu, clock.now()),
+      wake: (vcpu) => this.#scheduler.wake(vcpu, clock.now()),
+      shouldPreempt: () => this.#loop.shouldPreempt(),
+      explain: (domain, vcpu, why) => this.#explain(domain, vcpu, why),
+      log: (text) => this.#log.line(text),
+      consoleWrite: (domain, text) => this.#log.fromDomain(domain, text),
+    };
+  }
+
+  // ---- what happens ----
+
+  /** The TSC ticks in nanoseconds of system time: common/time.ts. */
+  #readTsc(): number {
+    this.#time.follow();
+    return this.#setup.clock.now();
+  }
+
+  #answerCalls(): void {
+    const { host } = this.#setup;
+    for (let call = host.receive(); call; call = host.receive()) this.#privcmd.answer(call);
+  }
+
+  #switched(vcpu: Vcpu, now: number): void {
+    const { area } = vcpu.runstate;
+    if (area !== undefined) {
+      this.#pv.guest.encode(vcpuRunstateInfo, area, encodeRunstate(vcpu.runstate, now));
+    }
+    if (!this.#trace.wants(TRACE_CLASS.switch)) return;
+    const { id: domid } = vcpu.domain;
+    this.#trace.begin({ kind: TRACE_KIND.SWITCH, domid, vcpu: vcpu.id, op: 0, time: now });
+    this.#trace.commit();
+  }
+
+  #explain(domain: Domain, vcpu: number, why: string): void {
+    if (!this.#trace.wants(~TRACE_CLASS.switch)) return;
+    this.#text(TRACE_KIND.WHY, domain, vcpu, why);
+  }
+
+  #text(kind: number, domain: Domain, vcpu: number, text: string): void {
+    const time = this.#setup.clock.now();
+    this.#trace.begin({ kind, domid: domain.id, vcpu, op: 0, time });
+    this.#trace.setText(text);
+    this.#trace.commit();
+  }
+
+  #domainShutdown(domain: Domain): void {
+    const { id: domid, crashReason: detail, shutdownReason: reason } = domain;
+    const state = detail === undefined ? 'shutdown' : 'crashed';
+    const text = detail === undefined ? `shut down: ${reason}` : `crashed: ${detail}`;
+    this.#log.line(`d${domid} ${text}`);
+    if (this.#trace.wants(TRACE_CLASS.domain)) this.#text(TRACE_KIND.DOMAIN, domain, 0, text);
+    this.#setup.host.send({
+      event: 'domain',
+      domid,
+      state,
+      ...(reason ? { reason } : {}),
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+
+  /** The one place where an exception in handling a guest's exit ends: the guest goes, the others live on. */
+  #guestBug(domain: Domain, error: unknown): void {
+    this.#bug(`an exit of d${domain.id}`, error);
+    domain.crash(
+      `bug of the hypervisor: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+
+  #bug(where: string, error: unknown): void {
+    this.#bugs++;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log.line(`BUG in ${where}: ${text}`);
+  }
+
+  #physinfo(): PhysInfo {
+    return {
+      totalFrames: this.#frames.total,
+      freeFrames: this.#frames.free,
+      uptime: this.#setup.clock.now(),
+      domains: this.#domains.size - 1,
+      retired: this.#processor.retired,
+      idleTime: this.#loop.idleTime,
+      bugs: this.#bugs,
+      xenVersion: XEN_VERSION_TEXT,
+    };
+  }
+}

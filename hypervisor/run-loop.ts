@@ -1,0 +1,229 @@
+/**
+ * The run loop: who runs, for how long, and what happens when the processor stops.
+ *
+ * A slice is a budget of instructions, worth at most a millisecond and never past the next timer. Between slices the loop
+ * looks at the mailbox and the timers, so dom0 is answered within a slice even while a guest spins with events masked.
+ */
+
+import type { Domain, Vcpu } from './common/domain.js';
+import { RATELIMIT_NS, type Scheduler } from './common/scheduler.js';
+import type { Timers } from './common/timer.js';
+import type { HypervisorHost } from './host.js';
+import type { Dispatcher } from './hypercall/dispatch.js';
+import type { Clock } from './machine/clock.js';
+import { RUNSTATE } from './public/vcpu.js';
+import type { Pv } from './pv/pv.js';
+import type { PvVcpu } from './pv/pv-vcpu.js';
+import type { VirtualTime } from './virtual-time.js';
+import { EXIT, type Processor } from './x86/processor.js';
+
+/** Instructions a nanosecond, before it has been measured, and the bounds of what is believed. */
+const RATE = { INITIAL: 0.2, LOWEST: 0.02, HIGHEST: 2 } as const;
+/** A slice shorter than this says little about the rate. */
+const MEASURABLE_NS = 50_000;
+const SMALLEST_BUDGET = 100;
+/** Exits between two looks at the clock: a guest that exits all the time retires few instructions. */
+const EXITS_PER_LOOK = 64;
+
+export interface RunLoopParts {
+  readonly clock: Clock;
+  readonly time: VirtualTime;
+  readonly timers: Timers;
+  readonly scheduler: Scheduler;
+  readonly processor: Processor;
+  readonly pv: Pv;
+  readonly dispatcher: Dispatcher;
+  readonly host: HypervisorHost;
+  /** Handles everything that dom0 has sent. */
+  answerCalls(): void;
+  /** Hands dom0 the ports that became pending. */
+  flushEvents(): void;
+  /** A vCPU is put on the processor. */
+  switched(vcpu: Vcpu, now: number): void;
+  /** An exception escaped while an exit of this domain was handled. */
+  bug(domain: Domain, error: unknown): void;
+}
+
+export class RunLoop {
+  readonly #parts: RunLoopParts;
+  #stopped = false;
+  /** The vCPU whose state is in the processor: it may not be the one that runs. */
+  #loaded: PvVcpu | undefined;
+  #seen = 0;
+  #rate: number = RATE.INITIAL;
+  #sliceEnd = 0;
+  /** Nanoseconds with nothing to run. */
+  idleTime = 0;
+
+  constructor(parts: RunLoopParts) {
+    this.#parts = parts;
+    if (parts.time.isVirtual) this.#rate = 1;
+  }
+
+  /** Runs until `stop`. */
+  run(): void {
+    this.#stopped = false;
+    while (!this.#stopped) this.step();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** One round: mailbox, timers, one slice or one wait. */
+  step(): void {
+    const { clock, timers, scheduler } = this.#parts;
+    this.#seen = this.#doorbell();
+    this.#parts.answerCalls();
+    if (this.#stopped) return;
+    timers.expire(clock.now());
+    this.#parts.flushEvents();
+    const now = clock.now();
+    const vcpu = scheduler.pick(now);
+    if (vcpu) this.#slice(vcpu, now);
+    else this.#idle(now);
+  }
+
+  /** @returns whether a long hypercall is to stop half-way. */
+  shouldPreempt(): boolean {
+    return this.#doorbell() !== this.#seen || this.#parts.clock.now() >= this.#sliceEnd;
+  }
+
+  /** Takes a domain's vCPU out of the processor: its memory is about to go. */
+  unload(domain: Domain): void {
+    if (this.#loaded?.vcpu.domain !== domain) return;
+    this.#parts.pv.leave();
+    this.#loaded = undefined;
+  }
+
+  #doorbell(): number {
+    return Atomics.load(this.#parts.host.doorbell, 0);
+  }
+
+  /** Sleeps until the next timer or until dom0 says something. */
+  #idle(now: number): void {
+    const { timers, host, time, clock } = this.#parts;
+    const { next } = timers;
+    if (time.isVirtual && Number.isFinite(next)) {
+      time.skipTo(next);
+      return;
+    }
+    const wait = Number.isFinite(next) ? Math.max(next - now, 0) / 1e6 : undefined;
+    host.waitForInput(wait, this.#seen);
+    this.idleTime += clock.now() - now;
+  }
+
+  #slice(vcpu: Vcpu, now: number): void {
+    const { scheduler, processor, clock, time, pv } = this.#parts;
+    scheduler.current = vcpu;
+    scheduler.mustLeave = false;
+    scheduler.preemptSoon = false;
+    const before = processor.retired;
+    try {
+      const pvVcpu = pv.vcpuOf(vcpu);
+      this.#load(pvVcpu, now);
+      this.#runUntil(pvVcpu, now + scheduler.slice(vcpu, now), now);
+    } catch (error) {
+      this.#parts.bug(vcpu.domain, error);
+    }
+    time.follow();
+    const elapsed = clock.now() - now;
+    const retired = processor.retired - before;
+    vcpu.retired += retired;
+    this.#measure(retired, elapsed);
+    scheduler.charge(vcpu, elapsed);
+    scheduler.current = undefined;
+    if (!vcpu.isRunnable) vcpu.runstate.enter(vcpu.idleState, now + elapsed);
+  }
+
+  /** Puts the vCPU on the processor, if another was there. */
+  #load(next: PvVcpu, now: number): void {
+    const previous = this.#loaded;
+    if (previous !== next) {
+      const left = previous?.vcpu;
+      if (left?.isRunnable) left.runstate.enter(RUNSTATE.RUNNABLE, now);
+      this.#parts.pv.contextSwitch(next);
+      this.#parts.dispatcher.enter(next);
+      this.#loaded = next;
+    }
+    const { runstate } = next.vcpu;
+    if (runstate.state === RUNSTATE.RUNNING) return;
+    runstate.enter(RUNSTATE.RUNNING, now);
+    this.#parts.switched(next.vcpu, now);
+  }
+
+  #runUntil(pvVcpu: PvVcpu, end: number, now: number): void {
+    const { processor, pv, scheduler, dispatcher, timers } = this.#parts;
+    const limited = new Limit(Math.min(end, timers.next), timers.next);
+    this.#sliceEnd = limited.end;
+    let stopAt = processor.retired + this.#budget(limited.end - now);
+    for (;;) {
+      pv.beforeEntry(pvVcpu);
+      const budget = stopAt - processor.retired;
+      if (budget <= 0 || scheduler.mustLeave) return;
+      const reason = processor.run(budget);
+      if (reason === EXIT.BUDGET) return;
+      if (pv.handleExit(pvVcpu, reason)) dispatcher.dispatch();
+      if (this.#interrupted()) return;
+      if (limited.isStale(timers.next, scheduler.preemptSoon)) {
+        const left = this.#renew(limited, now);
+        if (left <= 0) return;
+        stopAt = Math.min(stopAt, processor.retired + left);
+      }
+    }
+  }
+
+  /** @returns whether the vCPU has to be left: it may not run any more, or dom0 has said something. */
+  #interrupted(): boolean {
+    return this.#parts.scheduler.mustLeave || this.#doorbell() !== this.#seen;
+  }
+
+  /** Moves the end of the slice if it has to come earlier. @returns the instructions left, 0 if it has come. */
+  #renew(limited: Limit, start: number): number {
+    const { clock, time, timers, scheduler } = this.#parts;
+    time.follow();
+    limited.renew(start, timers.next, scheduler.preemptSoon);
+    this.#sliceEnd = limited.end;
+    const left = limited.end - clock.now();
+    return left <= 0 ? 0 : this.#budget(left);
+  }
+
+  /** Instructions that take about so long. */
+  #budget(ns: number): number {
+    const instructions = Math.floor(ns * this.#rate);
+    return this.#parts.time.isVirtual
+      ? Math.max(instructions, 1)
+      : Math.max(instructions, SMALLEST_BUDGET);
+  }
+
+  #measure(retired: number, elapsed: number): void {
+    if (this.#parts.time.isVirtual || elapsed < MEASURABLE_NS) return;
+    const rate = this.#rate * 0.75 + (retired / elapsed) * 0.25;
+    this.#rate = Math.min(Math.max(rate, RATE.LOWEST), RATE.HIGHEST);
+  }
+}
+
+/** The end of a slice, which comes earlier when a timer is set or somebody with a better claim wakes. */
+class Limit {
+  end: number;
+  #timer: number;
+  #preempt = false;
+  #exits = 0;
+
+  constructor(end: number, timer: number) {
+    this.end = end;
+    this.#timer = timer;
+  }
+
+  /** Called after each exit. @returns whether it is time to look at the clock. */
+  isStale(timer: number, preempt: boolean): boolean {
+    return ++this.#exits % EXITS_PER_LOOK === 0 || timer < this.#timer || preempt !== this.#preempt;
+  }
+
+  renew(start: number, timer: number, preempt: boolean): void {
+    this.#timer = timer;
+    this.#preempt = preempt;
+    this.end = Math.min(this.end, timer);
+    if (preempt) this.end = Math.min(this.end, start + RATELIMIT_NS);
+  }
+}
