@@ -1,0 +1,336 @@
+/** The processor: runs the interpreter, feeds it with decoded code, and accounts for what it ran. */
+
+import { Decoder, DecoderOptions, type Instruction } from 'iced-x86';
+import { LAYOUT, PAGE_SIZE, STATE_SIZE } from '../machine/layout.js';
+import type { Ram } from '../machine/ram.js';
+import {
+  asFrame,
+  asVirtAddr,
+  canonical,
+  type Frame,
+  highHalf,
+  lowHalf,
+  type VirtAddr,
+} from '../machine/types.js';
+import { OUTCOME } from '../x86/builder.js';
+import type { HostImplementation, Machine } from '../x86/host-functions.js';
+import { FAMILIES, HOST_FUNCTIONS } from '../x86/instructions.js';
+import {
+  ACCESS,
+  type AddressSpace,
+  EXIT,
+  type ExitDetail,
+  type ExitReason,
+  type Processor,
+  type ProcessorHost,
+  VECTOR,
+} from '../x86/processor.js';
+import { Registers } from '../x86/registers.js';
+import { RFLAGS, SLOT } from '../x86/state.js';
+import { CodeCache } from './code-cache.js';
+import { buildInterpreter, HYPERVISOR_RANGE, type InterpreterModule } from './module.js';
+import { INTERNAL, PSEUDO, RECORD, SCRATCH } from './record.js';
+
+const WASM_PAGE = 0x1_0000;
+const MAX_INSTRUCTION = 15;
+const TWO_32 = 0x1_0000_0000;
+
+interface Exports {
+  run(budget: number): number;
+  translate(low: number, high: number, access: number): number;
+  flush(): void;
+  flushPage(low: number, high: number): void;
+}
+
+interface Prepared extends InterpreterModule {
+  readonly module: WebAssembly.Module;
+}
+
+/** Modules by RAM size: emitting and compiling is paid once a process. */
+const prepared = new Map<number, Prepared>();
+
+function prepare(memoryPages: number): Prepared {
+  const known = prepared.get(memoryPages);
+  if (known) return known;
+  const built = buildInterpreter(FAMILIES, HOST_FUNCTIONS, memoryPages);
+  const made = { ...built, module: new WebAssembly.Module(built.bytes) };
+  prepared.set(memoryPages, made);
+  return made;
+}
+
+export class Engine implements Processor {
+  readonly registers: Registers;
+  readonly exit: ExitDetail;
+  readonly #ram: Ram;
+  readonly #exports: Exports;
+  readonly #code: CodeCache;
+  readonly #unfused: ReadonlyMap<number, number>;
+  #retired = 0;
+  /** Instructions left of the budget of `run`. */
+  #left = 0;
+
+  constructor(ram: Ram, host: ProcessorHost) {
+    const built = prepare(ram.u8.length / WASM_PAGE);
+    this.#ram = ram;
+    this.registers = new Registers(ram);
+    this.exit = new Exit(ram);
+    this.#unfused = built.unfused;
+    const instance = new WebAssembly.Instance(built.module, { env: this.#imports(host) });
+    this.#exports = instance.exports as unknown as Exports;
+    this.#code = new CodeCache(ram, built.table, built.fusion, () => this.flushTlb());
+    this.registers.reset();
+    ram.u64[SLOT.ZERO / 8] = 0n;
+    ram.u64[SLOT.PAGE_SIZE / 8] = BigInt(PAGE_SIZE);
+    ram.u32[SLOT.TLB_LOG / 4] = SCRATCH.LOG_LIMIT; // nothing is known of the TLB yet: flush all of it
+    this.flushTlb();
+  }
+
+  get retired(): number {
+    return this.#retired;
+  }
+
+  run(budget: number): ExitReason {
+    this.#left = budget;
+    for (;;) {
+      const before = this.#left;
+      const isStepping = (this.#u32(SLOT.SYSTEM_FLAGS) & RFLAGS.TF) !== 0;
+      const reason = this.#runFor(isStepping ? 1 : before);
+      if (reason === EXIT.PRIVILEGED) this.#recordCode();
+      if (reason < INTERNAL.DECODE) return reason as ExitReason;
+      const outcome = this.#serve(reason);
+      if (outcome !== undefined) return outcome;
+      if (isStepping && this.#left < before) {
+        this.#recordException(VECTOR.DB, 0);
+        return EXIT.EXCEPTION;
+      }
+      if (this.#left === 0) return EXIT.BUDGET;
+    }
+  }
+
+  /** Runs the interpreter until it leaves, but never beyond a number of instructions. */
+  #runFor(budget: number): number {
+    let reason = this.#exports.run(budget);
+    if (reason === INTERNAL.SHORT) reason = this.#finishBlock();
+    const used = budget - this.#u32(SLOT.BUDGET);
+    this.#left -= used;
+    this.#retired += used;
+    return reason;
+  }
+
+  setAddressSpace({ l4, frameMap, mfnLimit }: AddressSpace): void {
+    this.#setU32(SLOT.WALK_L4, l4 * PAGE_SIZE);
+    this.#setU32(SLOT.WALK_MAP, frameMap);
+    this.#setU32(SLOT.WALK_LIMIT, mfnLimit);
+    this.flushTlb();
+  }
+
+  flushTlb(): void {
+    this.#exports.flush();
+  }
+
+  flushPage(va: VirtAddr): void {
+    this.#exports.flushPage(lowHalf(va), highHalf(va));
+  }
+
+  translate(va: VirtAddr, access: number): number {
+    const host = this.#exports.translate(lowHalf(va), highHalf(va), access) >>> 0;
+    return host === 0 ? -1 : host;
+  }
+
+  frameWritten(frame: Frame): void {
+    this.#code.drop(frame);
+  }
+
+  forgetFrame(frame: Frame): void {
+    this.#code.drop(frame);
+  }
+
+  saveState(into: Uint8Array): void {
+    into.set(this.#ram.u8.subarray(LAYOUT.STATE, LAYOUT.STATE + STATE_SIZE));
+  }
+
+  loadState(from: Uint8Array): void {
+    this.#ram.u8.set(from.subarray(0, STATE_SIZE), LAYOUT.STATE);
+  }
+
+  instructionAt(bytes: Uint8Array, rip: VirtAddr): Instruction {
+    const decoder = new Decoder(64, bytes, DecoderOptions.None);
+    decoder.ip = BigInt.asUintN(64, BigInt(rip));
+    const instruction = decoder.decode();
+    decoder.free();
+    return instruction;
+  }
+
+  // ---- what the interpreter asks for
+
+  /** @returns a reason to leave, or undefined to go on at rip. */
+  #serve(reason: number): ExitReason | undefined {
+    if (reason === INTERNAL.DECODE) return this.#decode();
+    if (reason === INTERNAL.STRADDLE) return this.#decodeStraddling();
+    if (reason === INTERNAL.CODE_HIT) return this.#writeOverCode();
+    return undefined; // STOP, RESYNC
+  }
+
+  #decode(): ExitReason | undefined {
+    const { rip } = this.registers;
+    const frame = this.#fetchFrame(rip);
+    if (frame === undefined) return EXIT.EXCEPTION;
+    if (this.#code.isFull) this.#code.dropAll();
+    if (this.#code.decode(frame, lowHalf(rip) & (PAGE_SIZE - 1))) return undefined;
+    return this.#decodeStraddling();
+  }
+
+  /** The instruction at rip reaches into the next page: decodes it with a guard, or gives the page fault. */
+  #decodeStraddling(): ExitReason | undefined {
+    const { rip } = this.registers;
+    const offset = lowHalf(rip) & (PAGE_SIZE - 1);
+    const first = this.#fetchFrame(rip);
+    const second = this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE));
+    if (first === undefined || second === undefined) return EXIT.EXCEPTION;
+    if (this.#code.isFull) this.#code.dropAll();
+    this.#code.decodeStraddling(first, offset, second, this.#bytesAt(first, offset, second));
+    return undefined;
+  }
+
+  /**
+   * The instruction at rip writes to decoded code. Drops that code and runs the instruction alone, from a record
+   * that no write can hit; it may hit the code of another frame, or fault.
+   */
+  #writeOverCode(): ExitReason | undefined {
+    const written = asFrame(this.#u32(SLOT.EXIT_FRAME));
+    this.#code.drop(written);
+    const { rip } = this.registers;
+    const offset = lowHalf(rip) & (PAGE_SIZE - 1);
+    const frame = this.#fetchFrame(rip);
+    if (frame === undefined) return EXIT.EXCEPTION;
+    const needsSecond = offset > PAGE_SIZE - MAX_INSTRUCTION;
+    const second = needsSecond ? this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE)) : undefined;
+    const old = this.#code.record(frame, offset);
+    const once = this.#code.decodeOneShot(offset, this.#bytesAt(frame, offset, second));
+    this.#code.setRecord(frame, offset, once);
+    const reason = this.#runFor(1);
+    if (this.#code.holdsCode(frame)) this.#code.setRecord(frame, offset, old);
+    return reason < INTERNAL.DECODE ? (reason as ExitReason) : undefined;
+  }
+
+  /**
+   * The budget ends within the block at rip: lays a STOP over the record where it ends.
+   * @returns the reason for which the interpreter left.
+   */
+  #finishBlock(): number {
+    const left = this.#u32(SLOT.BUDGET);
+    if (left === 0) return INTERNAL.STOP;
+    const { u8, u16 } = this.#ram;
+    const first = this.#u32(SLOT.EXIT_RECORD);
+    let stop = first;
+    for (let skipped = 0; skipped < left; stop += RECORD.SIZE) {
+      if ((u16[stop / 2] ?? 0) >= PSEUDO.COUNT) skipped += 1;
+    }
+    const before = stop - RECORD.SIZE;
+    const [stopOp, beforeOp] = [u16[stop / 2] ?? 0, u16[before / 2] ?? 0];
+    u16[stop / 2] = PSEUDO.STOP;
+    u16[before / 2] = this.#unfused.get(beforeOp) ?? beforeOp;
+    const unpaid = u8[stop + RECORD.COUNT] ?? 0;
+    const reason = this.#exports.run(left + unpaid);
+    u16[stop / 2] = stopOp;
+    u16[before / 2] = beforeOp;
+    this.#setU32(SLOT.BUDGET, this.#u32(SLOT.BUDGET) - unpaid);
+    return reason;
+  }
+
+  /** The frame that is executed at an address; undefined after recording the page fault. */
+  #fetchFrame(va: VirtAddr): Frame | undefined {
+    const host = this.translate(va, ACCESS.EXECUTE);
+    return host < 0 ? undefined : asFrame(Math.floor(host / PAGE_SIZE));
+  }
+
+  /** Up to 15 bytes from an offset of a frame on. */
+  #bytesAt(frame: Frame, offset: number, second: Frame | undefined): Uint8Array {
+    const bytes = new Uint8Array(MAX_INSTRUCTION);
+    const head = this.#ram.frameBytes(frame).subarray(offset, offset + MAX_INSTRUCTION);
+    bytes.set(head);
+    if (second === undefined) return bytes.subarray(0, head.length);
+    bytes.set(this.#ram.frameBytes(second).subarray(0, MAX_INSTRUCTION - head.length), head.length);
+    return bytes;
+  }
+
+  // ---- imports
+
+  #imports(host: ProcessorHost): Record<string, WebAssembly.ImportValue> {
+    const machine: Machine = {
+      ram: this.#ram,
+      registers: this.registers,
+      host,
+      translate: (va, access) => this.translate(va, access),
+      raise: (vector, errorCode) => {
+        this.#recordException(vector, errorCode);
+        return OUTCOME.EXIT_BEFORE;
+      },
+    };
+    const imports: Record<string, WebAssembly.ImportValue> = {
+      memory: this.#ram.memory,
+      [HYPERVISOR_RANGE]: (low: number, high: number, access: number): number => {
+        const va = canonical(low >>> 0, high >>> 0);
+        return va === undefined ? 0 : Math.max(host.hypervisorRange(va, access), 0);
+      },
+    };
+    for (const item of HOST_FUNCTIONS as readonly HostImplementation[]) {
+      imports[item.name] = item.implement(machine);
+    }
+    return imports;
+  }
+
+  /** Which instruction is privileged: decoded again, for this is rare. */
+  #recordCode(): void {
+    const { rip } = this.registers;
+    const offset = lowHalf(rip) & (PAGE_SIZE - 1);
+    const first = this.#fetchFrame(rip);
+    if (first === undefined) return;
+    const crosses = offset + this.exit.length > PAGE_SIZE;
+    const second = crosses ? this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE)) : undefined;
+    const instruction = this.instructionAt(this.#bytesAt(first, offset, second), rip);
+    this.#setU32(SLOT.EXIT_CODE, instruction.code);
+    instruction.free();
+  }
+
+  #recordException(vector: number, errorCode: number): void {
+    this.#setU32(SLOT.EXIT_REASON, EXIT.EXCEPTION);
+    this.#setU32(SLOT.EXIT_VECTOR, vector);
+    this.#setU32(SLOT.EXIT_ERROR, errorCode);
+  }
+
+  #u32(slot: number): number {
+    return this.#ram.u32[slot / 4] ?? 0;
+  }
+
+  #setU32(slot: number, value: number): void {
+    this.#ram.u32[slot / 4] = value;
+  }
+}
+
+/** The exit details, read where generated code left them. */
+class Exit implements ExitDetail {
+  readonly #ram: Ram;
+
+  constructor(ram: Ram) {
+    this.#ram = ram;
+  }
+
+  get vector(): number {
+    return this.#ram.u32[SLOT.EXIT_VECTOR / 4] ?? 0;
+  }
+  get errorCode(): number {
+    return this.#ram.u32[SLOT.EXIT_ERROR / 4] ?? 0;
+  }
+  get cr2(): VirtAddr {
+    const { i32, u32 } = this.#ram;
+    const high = i32[SLOT.EXIT_CR2 / 4 + 1] ?? 0;
+    return asVirtAddr(high * TWO_32 + (u32[SLOT.EXIT_CR2 / 4] ?? 0));
+  }
+  get length(): number {
+    return this.#ram.u32[SLOT.EXIT_LENGTH / 4] ?? 0;
+  }
+  get code(): number {
+    return this.#ram.u32[SLOT.EXIT_CODE / 4] ?? 0;
+  }
+}

@@ -1,0 +1,95 @@
+/** Makes the WebAssembly module of the interpreter out of the definitions of instructions. */
+
+import { collect, type Family } from '../x86/define.js';
+import type { HostImplementation } from '../x86/host-functions.js';
+import { buildCases, type Case, type CaseTable } from './cases.js';
+import {
+  COLD_SIGNATURE,
+  emitCold,
+  emitInterpreter,
+  type FusedCase,
+  RUN_SIGNATURE,
+} from './interpreter.js';
+import { emitInternal } from './mmu.js';
+import { PSEUDO } from './record.js';
+import {
+  INTERNAL_SIGNATURES,
+  type InternalFunction,
+  type InternalName,
+  type Runtime,
+} from './runtime.js';
+import { WasmModule } from './wasm-module.js';
+
+export interface InterpreterModule {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly table: CaseTable;
+  /** Pairs of case numbers, first * 65536 + second, to the case that does both. */
+  readonly fusion: ReadonlyMap<number, number>;
+  /** What a fused case was before. */
+  readonly unfused: ReadonlyMap<number, number>;
+}
+
+/** What the module imports besides host functions. */
+export const HYPERVISOR_RANGE = 'hypervisorRange';
+
+/** @param memoryPages size of RAM in units of 64 KiB. */
+export function buildInterpreter(
+  families: readonly Family[],
+  hostFunctions: readonly HostImplementation[],
+  memoryPages: number,
+): InterpreterModule {
+  const table = buildCases(collect(families), PSEUDO.COUNT);
+  const fusion = findFusions(table);
+  const firstCold = PSEUDO.COUNT + table.hot.length;
+  const module = new WasmModule();
+  const runtime = declareRuntime(module, hostFunctions);
+  const run = module.declare(RUN_SIGNATURE);
+  for (const name of Object.keys(INTERNAL_SIGNATURES) as InternalName[]) {
+    module.define(runtime.internal[name].index, emitInternal(name, runtime));
+    module.export(name, runtime.internal[name].index);
+  }
+  const cold = table.cold.map((item) => {
+    const index = module.declare(COLD_SIGNATURE);
+    module.define(index, emitCold(item, runtime));
+    return index;
+  });
+  module.setTable(cold);
+  const fused = fusion.map(({ first, branch }): FusedCase => ({ first, branch }));
+  const coldType = module.type(COLD_SIGNATURE);
+  const body = emitInterpreter({ runtime, hot: table.hot, fused, firstCold, coldType });
+  module.define(run, body);
+  module.export('run', run);
+  return {
+    bytes: module.toBytes(memoryPages),
+    table,
+    fusion: new Map(fusion.map(({ pair, number }) => [pair, number])),
+    unfused: new Map(fusion.map(({ pair, number }) => [number, Math.floor(pair / 65536)])),
+  };
+}
+
+function declareRuntime(module: WasmModule, hostFunctions: readonly HostImplementation[]): Runtime {
+  const host = new Map<string, number>();
+  const range = { params: ['i32', 'i32', 'i32'], results: ['i32'] } as const;
+  host.set(HYPERVISOR_RANGE, module.import(HYPERVISOR_RANGE, range));
+  for (const { name, params, result } of hostFunctions) {
+    host.set(name, module.import(name, { params, results: result ? [result] : [] }));
+  }
+  const internal: Partial<Record<InternalName, InternalFunction>> = {};
+  for (const name of Object.keys(INTERNAL_SIGNATURES) as InternalName[]) {
+    const signature = INTERNAL_SIGNATURES[name];
+    internal[name] = { index: module.declare(signature), signature };
+  }
+  return { host, internal: internal as Runtime['internal'] };
+}
+
+interface Fusion extends FusedCase {
+  readonly pair: number;
+  readonly number: number;
+}
+
+/** Every case that wants to be fused with the conditional branches after it, with every one of those. */
+function findFusions(_table: CaseTable): Fusion[] {
+  return [];
+}
+
+export type { Case };

@@ -1,0 +1,151 @@
+/** Writes decoded instructions as records. */
+
+import { type Instruction, OpKind, Register } from 'iced-x86';
+import type { Ram } from '../machine/ram.js';
+import { registerSlot } from '../x86/register-slots.js';
+import { SLOT } from '../x86/state.js';
+import { type CodeEntry, SHAPE } from './cases.js';
+import { RECORD } from './record.js';
+
+const INT32_MAX = 0x7fff_ffff;
+const INT32_MIN = -0x8000_0000;
+const is32Bit = (register: Register): boolean =>
+  register === Register.EIP || (register >= Register.EAX && register <= Register.R15D);
+
+/**
+ * An instruction was decoded with rip = its offset in the page, so that branch targets and rip-relative addresses
+ * come out relative to the page.
+ */
+export class RecordWriter {
+  readonly #ram: Ram;
+
+  constructor(ram: Ram) {
+    this.#ram = ram;
+  }
+
+  /** Fills the record at `at`. @param isLinkable branches within the page may be linked. */
+  write(at: number, instruction: Instruction, entry: CodeEntry, isLinkable: boolean): void {
+    const { u16, u32, u8 } = this.#ram;
+    u32.fill(0, at / 4, (at + RECORD.SIZE) / 4);
+    u16[(at + RECORD.OFFSET) / 2] = Number(instruction.ip) | (instruction.length << 12);
+    u8[at + RECORD.COUNT] = 1;
+    let shape = this.#writeOperands(at, instruction, entry);
+    if (entry.isString) shape = stringForm(instruction);
+    else if (entry.kinds[0]?.kind === 'target') shape = isLinkable ? SHAPE.NEAR : SHAPE.CROSS;
+    u16[(at + RECORD.OP) / 2] = entry.cases[shape] ?? 0;
+  }
+
+  /** @returns the shape of the memory operand, REGISTER if there is none. */
+  #writeOperands(at: number, instruction: Instruction, entry: CodeEntry): number {
+    const { u16, u32 } = this.#ram;
+    let shape: number = SHAPE.REGISTER;
+    entry.kinds.forEach(({ kind }, i) => {
+      const opKind = instruction.opKind(i);
+      if (kind === 'implied' || kind === 'string-target') return;
+      if (kind === 'target') {
+        this.#writeImmediate(at, BigInt.asIntN(64, instruction.nearBranchTarget));
+      } else if (kind === 'immediate') {
+        this.#placeImmediate(at, i, instruction.immediate(i));
+      } else if (kind === 'stack-index') {
+        this.#placeImmediate(at, i, BigInt(instruction.opRegister(i) - Register.ST0));
+      } else if (kind === 'absolute') {
+        this.#writeImmediate(at, instruction.memoryDisplacement);
+        u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
+      } else if (opKind === OpKind.Register) {
+        const slot = registerSlot(instruction.opRegister(i));
+        if (i === 0) u16[(at + RECORD.DST) / 2] = slot;
+        else if (u32[(at + RECORD.SRC) / 4] === 0) u32[(at + RECORD.SRC) / 4] = slot;
+      } else {
+        shape = this.#writeMemory(at, instruction, opKind);
+      }
+    });
+    return shape;
+  }
+
+  /** The first immediate lies in IMM; the second, if the first is the first operand (ENTER), in DISP. */
+  #placeImmediate(at: number, operand: number, value: bigint): void {
+    const { u32, i32 } = this.#ram;
+    const isFree = u32[(at + RECORD.SRC) / 4] === 0;
+    const isSecond = operand === 1 && isFree && this.#ram.u8[at + RECORD.SCALE] !== 0;
+    if (isSecond) {
+      i32[(at + RECORD.DISP) / 4] = Number(BigInt.asIntN(32, value));
+      u32[(at + RECORD.SRC) / 4] = at + RECORD.DISP;
+      return;
+    }
+    this.#writeImmediate(at, value);
+    if (operand === 0) this.#ram.u8[at + RECORD.SCALE] = 1; // IMM is taken
+    if (operand === 1 && isFree) u32[(at + RECORD.SRC) / 4] = at + RECORD.IMM;
+  }
+
+  #writeImmediate(at: number, value: bigint): void {
+    this.#ram.u64[(at + RECORD.IMM) / 8] = BigInt.asUintN(64, value);
+  }
+
+  #writeMemory(at: number, instruction: Instruction, opKind: OpKind): number {
+    if (opKind !== OpKind.Memory) return this.#writeStringSource(at, instruction, opKind);
+    const { u16, u8, i32 } = this.#ram;
+    const { memoryBase, memoryIndex } = instruction;
+    const isIpRelative = instruction.isIpRelMemoryOperand;
+    const hasIndex = memoryIndex !== Register.None && memoryIndex !== Register.AL;
+    const signed = BigInt.asIntN(
+      64,
+      isIpRelative ? instruction.ipRelMemoryAddress : instruction.memoryDisplacement,
+    );
+    let displacement = Number(signed);
+    let isNarrow = is32Bit(memoryBase) || is32Bit(memoryIndex);
+    let index = hasIndex ? registerSlot(memoryIndex) : SLOT.ZERO;
+    if (displacement > INT32_MAX || displacement < INT32_MIN) {
+      // beyond 32 bits: a rip-relative operand just over, or a 32-bit address
+      if (isIpRelative) {
+        index = SLOT.PAGE_SIZE;
+        displacement -= 4096;
+      } else isNarrow = true;
+    }
+    const segment = segmentSlot(instruction);
+    u16[(at + RECORD.BASE) / 2] = isIpRelative ? SLOT.PAGE_VA : registerSlot(memoryBase);
+    u16[(at + RECORD.INDEX) / 2] = index;
+    u8[at + RECORD.SCALE] = Math.log2(instruction.memoryIndexScale || 1);
+    i32[(at + RECORD.DISP) / 4] = displacement | 0;
+    u16[(at + RECORD.SEGMENT) / 2] = segment;
+    u8[at + RECORD.ADDRESS32] = isNarrow ? 1 : 0;
+    if (isNarrow || segment !== SLOT.ZERO) return SHAPE.FULL;
+    return index === SLOT.ZERO ? SHAPE.BASE : SHAPE.INDEX;
+  }
+
+  /** rSI of a string instruction, rDI of MASKMOVDQU. */
+  #writeStringSource(at: number, instruction: Instruction, opKind: OpKind): number {
+    const { u16, u8 } = this.#ram;
+    const isDestination = opKind === OpKind.MemorySegRDI || opKind === OpKind.MemorySegEDI;
+    const isNarrow = opKind === OpKind.MemorySegESI || opKind === OpKind.MemorySegEDI;
+    u16[(at + RECORD.BASE) / 2] = registerSlot(isDestination ? Register.RDI : Register.RSI);
+    u16[(at + RECORD.INDEX) / 2] = SLOT.ZERO;
+    u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
+    u8[at + RECORD.ADDRESS32] = isNarrow ? 1 : 0;
+    return SHAPE.FULL;
+  }
+}
+
+/** Only FS and GS have a base in 64-bit mode (SDM 1 §3.4.4). */
+function segmentSlot(instruction: Instruction): number {
+  const segment = instruction.memorySegment;
+  if (segment === Register.FS) return SLOT.FS_BASE;
+  return segment === Register.GS ? SLOT.GS_BASE : SLOT.ZERO;
+}
+
+function stringForm(instruction: Instruction): number {
+  const repeat = instruction.hasRepPrefix ? 1 : instruction.hasRepnePrefix ? 2 : 0;
+  return repeat * 2 + (usesNarrowAddresses(instruction) ? 1 : 0);
+}
+
+const NARROW_KINDS: readonly OpKind[] = [
+  OpKind.MemorySegESI,
+  OpKind.MemorySegEDI,
+  OpKind.MemoryESEDI,
+];
+
+function usesNarrowAddresses(instruction: Instruction): boolean {
+  for (let i = 0; i < instruction.opCount; i++) {
+    if (NARROW_KINDS.includes(instruction.opKind(i))) return true;
+  }
+  return false;
+}

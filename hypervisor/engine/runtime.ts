@@ -1,0 +1,33 @@
+/** The functions of the generated module that semantics may call. */
+
+import type { Signature } from './wasm-module.js';
+
+export interface InternalFunction {
+  readonly index: number;
+  readonly signature: Signature;
+}
+
+// biome-ignore format: one row per function
+export const INTERNAL_SIGNATURES = {
+  walk:      { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // address, ACCESS, 1 = stack → page's host address, 0 = fault
+  readSlow:  { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // address, bytes, 1 = stack → host address, 0 = fault
+  writeSlow: { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // the same; may be the scratch copy that `commit` writes back
+  storeSlow: { params: ['i64', 'i64', 'i32', 'i32'], results: ['i32'] }, // address, value, bytes, 1 = stack → 1, 0 = fault
+  commit:    { params: [],                           results: []      }, // writes the scratch copy back
+  fetch:     { params: ['i64'],                      results: ['i32'] }, // fills the execute TLB → FETCH
+  mulHigh:   { params: ['i64', 'i64'],               results: ['i64'] }, // high half of the unsigned product
+  flush:     { params: [],                           results: []      }, // forgets all translations
+  flushPage: { params: ['i32', 'i32'],               results: []      }, // low and high half of an address
+  translate: { params: ['i32', 'i32', 'i32'],        results: ['i32'] }, // halves, ACCESS → host address, 0 = fault
+} as const satisfies Readonly<Record<string, Signature>>;
+
+export type InternalName = keyof typeof INTERNAL_SIGNATURES;
+
+export interface Runtime {
+  readonly internal: Readonly<Record<InternalName, InternalFunction>>;
+  /** Indices of the imported host functions. */
+  readonly host: ReadonlyMap<string, number>;
+}
+
+/** Results of `fetch`. */
+export const FETCH = { FAULT: 0, NO_CODE: 1, FILLED: 2 } as const;

@@ -1,0 +1,224 @@
+/** Shifts and rotates: SHL SHR SAR, ROL ROR RCL RCR, SHLD SHRD. */
+// Spec: SDM 2B, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR; SDM 2B, SHLD, SHRD. The count is taken modulo 32, or 64 for 64-bit operands.
+
+import type { Builder, Operands, Semantics, Value } from './builder.js';
+import { type Define, type Family, forms } from './define.js';
+import { GPR } from './state.js';
+
+/** What a shift gives, with the count known not to be zero. */
+interface Shifted {
+  readonly result: Value;
+  readonly carry: Value;
+  readonly overflow: Value;
+}
+/** @param count the masked count, i32, 1 to 31 (63 for 64-bit operands). */
+type Shift = (b: Builder, value: Value, count: Value) => Shifted;
+
+const maskedCount = (b: Builder, count: Value, bits: number): Value =>
+  b.and(b.zeroExtend(count, 32), b.const(32, bits === 64 ? 63 : 31));
+const lowBit = (b: Builder, value: Value): Value => b.and(b.truncate(value, 32), b.const(32, 1));
+const as32 = (b: Builder, value: Value): Value => b.zeroExtend(value, 32);
+/** Bit `position` (i32) of a value as an i32 0 or 1. */
+const bitAt = (b: Builder, value: Value, position: Value): Value =>
+  lowBit(b, value.bits === 64 ? b.shrU(value, position) : b.shrU(as32(b, value), position));
+const width = (b: Builder, value: Value): Value => b.const(32, value.bits);
+const top = (b: Builder, value: Value): Value => as32(b, b.signBit(value));
+/** XOR of the two top bits. */
+const topTwo = (b: Builder, value: Value): Value => b.xor(top(b, value), top(b, b.shl(value, 1)));
+
+const shiftLeft: Shift = (b, value, count) => {
+  const result = b.shl(value, count);
+  // a count beyond the width leaves CF undefined: position -n reads as some bit, never traps
+  const carry = bitAt(b, value, b.sub(width(b, value), count));
+  return { result, carry, overflow: b.xor(top(b, result), carry) };
+};
+
+const shiftRight: Shift = (b, value, count) => {
+  const result = b.shrU(value, count);
+  const carry = bitAt(b, value, b.sub(count, b.const(32, 1)));
+  return { result, carry, overflow: topTwo(b, result) };
+};
+
+const shiftArithmetic: Shift = (b, value, count) => {
+  const wide = value.bits === 64 ? value : b.signExtend(value, 32);
+  const result = b.truncate(b.shrS(wide, count), value.bits);
+  const carry = lowBit(b, b.shrS(wide, b.sub(count, b.const(32, 1))));
+  return { result, carry, overflow: b.const(32, 0) };
+};
+
+/** Rotates have an operation of their own only at 32 and 64 bits. */
+function rotate(b: Builder, value: Value, left: Value): Value {
+  if (value.bits === 64) return b.op('i64.rotl', value, b.zeroExtend(left, 64));
+  if (value.bits === 32) return b.op('i32.rotl', value, left);
+  const count = b.and(left, b.const(32, value.bits - 1));
+  const wide = as32(b, value);
+  const high = b.shl(wide, count);
+  const low = b.shrU(wide, b.sub(b.const(32, value.bits), count));
+  return b.truncate(b.or(high, low), value.bits);
+}
+
+const rotateLeft: Shift = (b, value, count) => {
+  const result = rotate(b, value, count);
+  const carry = lowBit(b, result);
+  return { result, carry, overflow: b.xor(top(b, result), carry) };
+};
+
+const rotateRight: Shift = (b, value, count) => {
+  const result = rotate(b, value, b.sub(b.const(32, 0), count));
+  return { result, carry: top(b, result), overflow: topTwo(b, result) };
+};
+
+/** Of `bits` + 1 positions: how far a rotate through carry goes. */
+function throughCarryCount(b: Builder, count: Value, bits: number): Value {
+  if (bits >= 32) return count;
+  return b.op('i32.rem_u', count, b.const(32, bits + 1));
+}
+
+const carryLeft: Shift = (b, value, masked) => {
+  const n = value.bits;
+  const count = throughCarryCount(b, masked, n);
+  const carryIn = b.flags.carry();
+  if (n === 64) {
+    const fromCarry = b.shl(b.zeroExtend(carryIn, 64), b.sub(count, b.const(32, 1)));
+    const low = b.shrU(b.shrU(value, 1), b.sub(b.const(32, 64), count));
+    const result = b.or(b.or(b.shl(value, count), fromCarry), low);
+    const carry = bitAt(b, value, b.sub(b.const(32, 64), count));
+    return { result, carry, overflow: b.xor(top(b, result), carry) };
+  }
+  // carry and value as one number of n + 1 bits
+  const whole = b.or(b.zeroExtend(value, 64), b.shl(b.zeroExtend(carryIn, 64), n));
+  const turned = b.or(b.shl(whole, count), b.shrU(whole, b.sub(b.const(32, n + 1), count)));
+  const result = b.truncate(turned, n);
+  const carry = lowBit(b, b.shrU(turned, n));
+  return { result, carry, overflow: b.xor(top(b, result), carry) };
+};
+
+const carryRight: Shift = (b, value, masked) => {
+  const n = value.bits;
+  const count = throughCarryCount(b, masked, n);
+  const carryIn = b.flags.carry();
+  if (n === 64) {
+    const fromCarry = b.shl(b.zeroExtend(carryIn, 64), b.sub(b.const(32, 64), count));
+    const high = b.shl(b.shl(value, 1), b.sub(b.const(32, 64), count));
+    const result = b.or(b.or(b.shrU(value, count), fromCarry), high);
+    const carry = bitAt(b, value, b.sub(count, b.const(32, 1)));
+    return { result, carry, overflow: topTwo(b, result) };
+  }
+  const whole = b.or(b.zeroExtend(value, 64), b.shl(b.zeroExtend(carryIn, 64), n));
+  const turned = b.or(b.shrU(whole, count), b.shl(whole, b.sub(b.const(32, n + 1), count)));
+  const result = b.truncate(turned, n);
+  const carry = lowBit(b, b.shrU(turned, n));
+  return { result, carry, overflow: topTwo(b, result) };
+};
+
+/** A count of 0 changes no flag; a 32-bit register is written all the same, which clears its upper half. */
+const shift =
+  (perform: Shift): Semantics =>
+  (b, { dst, src }) => {
+    const value = b.readForWrite(dst);
+    const count = maskedCount(b, b.read(src), value.bits);
+    const result = b.variable(value);
+    b.if(count, () => {
+      const shifted = perform(b, value, count);
+      b.assign(result, shifted.result);
+      b.flags.result(shifted.result, shifted.carry, shifted.overflow);
+    });
+    b.write(dst, result);
+  };
+
+/** Rotates change CF and OF only. */
+const rotation =
+  (perform: Shift): Semantics =>
+  (b, { dst, src }) => {
+    const value = b.readForWrite(dst);
+    const count = maskedCount(b, b.read(src), value.bits);
+    const result = b.variable(value);
+    b.if(count, () => {
+      const rotated = perform(b, value, count);
+      b.assign(result, rotated.result);
+      b.flags.carryOverflow(rotated.carry, rotated.overflow);
+    });
+    b.write(dst, result);
+  };
+
+/** The count of a double shift: an immediate, or CL, which is no operand of its own. */
+const doubleCount = (b: Builder, o: Operands): Value =>
+  o.count === 3 ? b.read(o.third) : b.reg(GPR.RCX, 8);
+
+type Double = (
+  b: Builder,
+  value: Value,
+  fill: Value,
+  count: Value,
+) => { result: Value; carry: Value };
+
+const doubleLeft: Double = (b, value, fill, count) => {
+  const n = value.bits;
+  if (n === 16) {
+    // value:fill:value, so that counts above 16 (undefined) shift in the value again as processors do
+    const whole = b.or(
+      b.shl(b.zeroExtend(value, 64), 32),
+      b.or(b.shl(b.zeroExtend(fill, 64), 16), b.zeroExtend(value, 64)),
+    );
+    const moved = b.shl(whole, count);
+    return { result: b.truncate(b.shrU(moved, 32), 16), carry: lowBit(b, b.shrU(moved, 48)) };
+  }
+  const low = b.shrU(fill, b.sub(b.const(32, n), count));
+  return {
+    result: b.or(b.shl(value, count), low),
+    carry: bitAt(b, value, b.sub(b.const(32, n), count)),
+  };
+};
+
+const doubleRight: Double = (b, value, fill, count) => {
+  const n = value.bits;
+  const before = b.sub(count, b.const(32, 1));
+  if (n === 16) {
+    const whole = b.or(
+      b.shl(b.zeroExtend(value, 64), 32),
+      b.or(b.shl(b.zeroExtend(fill, 64), 16), b.zeroExtend(value, 64)),
+    );
+    return {
+      result: b.truncate(b.shrU(whole, count), 16),
+      carry: lowBit(b, b.shrU(whole, before)),
+    };
+  }
+  const high = b.shl(fill, b.sub(b.const(32, n), count));
+  return { result: b.or(b.shrU(value, count), high), carry: bitAt(b, value, before) };
+};
+
+const doubleShift =
+  (perform: Double): Semantics =>
+  (b, o) => {
+    const value = b.readForWrite(o.dst);
+    const fill = b.read(o.src);
+    const count = maskedCount(b, doubleCount(b, o), value.bits);
+    const result = b.variable(value);
+    b.if(count, () => {
+      const shifted = perform(b, value, fill, count);
+      b.assign(result, shifted.result);
+      b.flags.result(shifted.result, shifted.carry, b.xor(top(b, value), top(b, shifted.result)));
+    });
+    b.write(o.dst, result);
+  };
+
+const BY_COUNT =
+  'rm8_imm8 rm16_imm8 rm32_imm8 rm64_imm8 rm8_1 rm16_1 rm32_1 rm64_1 rm8_CL rm16_CL rm32_CL rm64_CL';
+const DOUBLE = 'rm16_r16_imm8 rm32_r32_imm8 rm64_r64_imm8 rm16_r16_CL rm32_r32_CL rm64_r64_CL';
+
+export const shifts: Family = (define: Define) => {
+  const hot = { hot: [32, 64] } as const;
+  // biome-ignore format: one row per instruction
+  const rows: readonly (readonly [names: string[], body: Semantics, hot: boolean])[] = [
+    [[...forms('Shl', BY_COUNT), ...forms('Sal', BY_COUNT)], shift(shiftLeft),       true],
+    [forms('Shr', BY_COUNT),                                 shift(shiftRight),      true],
+    [forms('Sar', BY_COUNT),                                 shift(shiftArithmetic), true],
+    [forms('Rol', BY_COUNT),                                 rotation(rotateLeft),   true],
+    [forms('Ror', BY_COUNT),                                 rotation(rotateRight),  true],
+    [forms('Rcl', BY_COUNT),                                 rotation(carryLeft),    false],
+    [forms('Rcr', BY_COUNT),                                 rotation(carryRight),   false],
+    [forms('Shld', DOUBLE),                                  doubleShift(doubleLeft),  false],
+    [forms('Shrd', DOUBLE),                                  doubleShift(doubleRight), false],
+  ];
+  for (const [names, body, isHot] of rows) define(names, body, isHot ? hot : {});
+};

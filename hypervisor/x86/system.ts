@@ -1,0 +1,128 @@
+/** System instructions: those that leave to the hypervisor, CPUID and RDTSC, segment bases, fences, hints. */
+// Spec: SDM 2A/2B, the entries of the same names; SDM 3A §5.9 (privileged instructions).
+
+import { type Builder, OUTCOME, type Semantics, type Value } from './builder.js';
+import { type Family, forms } from './define.js';
+import { type HostImplementation, hostFunction } from './host-functions.js';
+import { EXIT, VECTOR } from './processor.js';
+import { GPR, RFLAGS, SLOT } from './state.js';
+
+const cpuidOnHost = hostFunction('cpuid', [], 'i32', (machine) => () => {
+  const { registers, host } = machine;
+  const [eax, ebx, ecx, edx] = host.cpuid(registers.lo(GPR.RAX), registers.lo(GPR.RCX));
+  registers.setLow(GPR.RAX, eax);
+  registers.setLow(GPR.RBX, ebx);
+  registers.setLow(GPR.RCX, ecx);
+  registers.setLow(GPR.RDX, edx);
+  return OUTCOME.NEXT;
+});
+
+const TWO_32 = 0x1_0000_0000;
+const readTscOnHost = hostFunction('readTsc', [], 'i32', (machine) => () => {
+  const ticks = machine.host.readTsc();
+  machine.registers.setLow(GPR.RAX, ticks >>> 0);
+  machine.registers.setLow(GPR.RDX, Math.floor(ticks / TWO_32) >>> 0);
+  return OUTCOME.NEXT;
+});
+
+export const SYSTEM_HOST_FUNCTIONS: readonly HostImplementation[] = [cpuidOnHost, readTscOnHost];
+
+const cpuid: Semantics = (b) => void b.call(cpuidOnHost);
+const readTsc: Semantics = (b) => void b.call(readTscOnHost);
+/** TSC_AUX is always 0: one processor. */
+const readTscAux: Semantics = (b) => {
+  b.call(readTscOnHost);
+  b.setReg(GPR.RCX, b.const(32, 0));
+};
+
+const privileged: Semantics = (b) => b.exitBefore(EXIT.PRIVILEGED);
+const undefinedOpcode: Semantics = (b) => b.raise(VECTOR.UD);
+const nothing: Semantics = () => {};
+/** CLFLUSH and its kin access the line as a read does. */
+const touch: Semantics = (b, { dst }) => void b.load(b.address(dst), 8);
+
+const CR4_FSGSBASE = 1 << 16;
+const requireFsGsBase = (b: Builder): void =>
+  b.if(b.isZero(b.and(b.state(SLOT.CR4, 'i32'), b.const(32, CR4_FSGSBASE))), () =>
+    b.raise(VECTOR.UD),
+  );
+
+const readBase =
+  (slot: number): Semantics =>
+  (b, { dst }) => {
+    requireFsGsBase(b);
+    b.write(dst, b.truncate(b.state(slot, 'i64'), dst.bits));
+  };
+
+const writeBase =
+  (slot: number): Semantics =>
+  (b, { dst }) => {
+    requireFsGsBase(b);
+    const base = b.zeroExtend(b.read(dst), 64);
+    b.if(isNotCanonical(b, base), () => b.raise(VECTOR.GP));
+    b.setState(slot, base);
+  };
+
+/** Bits 63 to 47 are not all equal. */
+const isNotCanonical = (b: Builder, address: Value): Value =>
+  b.ne(b.shrS(b.shl(address, 16), 16), address);
+
+/** What POPF may change with CPL 3 and IOPL 0: neither IF nor IOPL. RF becomes 0. */
+const POPF_SYSTEM = RFLAGS.TF | RFLAGS.DF | RFLAGS.NT | RFLAGS.AC | RFLAGS.ID;
+const POPF_WORD = RFLAGS.TF | RFLAGS.DF | RFLAGS.NT;
+
+/** Takes flags from an image as POPF does; @param system the system flags that the image may change. */
+function loadFlags(b: Builder, image: Value, system: number): void {
+  const kept = b.and(b.state(SLOT.SYSTEM_FLAGS, 'i32'), b.const(32, ~(system | RFLAGS.RF)));
+  b.setState(SLOT.SYSTEM_FLAGS, b.or(kept, b.and(image, b.const(32, system))));
+  b.flags.load(image);
+}
+
+const popFlags =
+  (bits: number): Semantics =>
+  (b) => {
+    const top = b.reg(GPR.RSP, 64);
+    const image = b.zeroExtend(b.truncate(b.load(top, bits, 'stack'), Math.min(bits, 32)), 32);
+    b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
+    loadFlags(b, image, bits === 64 ? POPF_SYSTEM : POPF_WORD);
+    // control goes on through a look-up, where TF is seen
+    b.branch(b.nextRip());
+  };
+
+// biome-ignore format: one row per group
+const PRIVILEGED: readonly string[] = [
+  'Hlt', 'Cli', 'Sti', 'Clts', 'Wbinvd', 'Wbnoinvd', 'Invd', 'Rdmsr', 'Wrmsr', 'Rdpmc', 'Swapgs', 'Sysretd', 'Sysretq',
+  ...forms('In', 'AL_imm8 AX_imm8 EAX_imm8 AL_DX AX_DX EAX_DX'), ...forms('Out', 'imm8_AL imm8_AX imm8_EAX DX_AL DX_AX DX_EAX'),
+  'Mov_r64_cr', 'Mov_cr_r64', 'Mov_r64_dr', 'Mov_dr_r64',
+  'Lgdt_m1664', 'Lidt_m1664', ...forms('Lldt', 'rm16 r32m16 r64m16'), ...forms('Ltr', 'rm16 r32m16 r64m16'),
+  ...forms('Lmsw', 'rm16 r32m16 r64m16'), 'Invlpg_m',
+  // not privileged by themselves, but what they tell belongs to the hypervisor
+  'Sgdt_m1664', 'Sidt_m1664', ...forms('Sldt', 'rm16 r32m16 r64m16'), ...forms('Str', 'rm16 r32m16 r64m16'), ...forms('Smsw', 'rm16 r32m16 r64m16'),
+];
+
+// biome-ignore format: one row per group
+const NOTHING: readonly string[] = [
+  'Nopw', 'Nopd', 'Nopq', ...forms('Nop', 'rm16 rm32 rm64'), 'Pause', 'Endbr64', 'Endbr32',
+  'Lfence', 'Mfence', 'Sfence', 'Prefetch_m8', 'Prefetchw_m8', 'Prefetchwt1_m8', 'Prefetchnta_m8', 'Prefetcht0_m8', 'Prefetcht1_m8', 'Prefetcht2_m8',
+  'Prefetchreserved3_m8', 'Prefetchreserved4_m8', 'Prefetchreserved5_m8', 'Prefetchreserved6_m8', 'Prefetchreserved7_m8', 'Cldemote_m8',
+];
+
+/** Known, but not announced by CPUID. */
+const NOT_OFFERED: readonly string[] = ['Xgetbv', 'Xsetbv', 'Sysenter', 'Monitorq', 'Mwait'];
+
+export const system: Family = (define) => {
+  const last = { ends: true, last: true } as const;
+  define(PRIVILEGED, privileged, last);
+  define(NOT_OFFERED, undefinedOpcode, last);
+  define(NOTHING, nothing);
+  define(['Clflush_m8'], touch);
+  define(['Cpuid'], cpuid);
+  define(['Rdtsc'], readTsc);
+  define(['Rdtscp'], readTscAux);
+  define(forms('Rdfsbase', 'r32 r64'), readBase(SLOT.FS_BASE));
+  define(forms('Rdgsbase', 'r32 r64'), readBase(SLOT.GS_BASE));
+  define(forms('Wrfsbase', 'r32 r64'), writeBase(SLOT.FS_BASE));
+  define(forms('Wrgsbase', 'r32 r64'), writeBase(SLOT.GS_BASE));
+  define(['Popfq'], popFlags(64), last);
+  define(['Popfw'], popFlags(16), last);
+};

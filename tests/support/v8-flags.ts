@@ -1,0 +1,8 @@
+/** Makes V8 compile WebAssembly as the hypervisor's Worker does: straight to optimised code. */
+
+import { setFlagsFromString } from 'node:v8';
+
+setFlagsFromString('--no-liftoff');
+setFlagsFromString('--no-wasm-tier-up');
+setFlagsFromString('--wasm-lazy-compilation');
+setFlagsFromString('--experimental-wasm-branch-hinting');
