@@ -22,7 +22,8 @@ const FEATURES_EDX = bits(0, 2, 4, 5, 6, 8, 9, 11, 15, 16, 19, 23, 24, 25, 26);
 /** cx16 popcnt hypervisor */
 const FEATURES_ECX = bits(13, 23, 31);
 /** The bits of leaf 1 that AMD repeats, and syscall nx rdtscp lm. */
-const EXTENDED_EDX = (FEATURES_EDX & bits(0, 2, 4, 5, 6, 8, 9, 15, 16, 23, 24)) | bits(11, 20, 27, 29);
+const EXTENDED_EDX =
+  (FEATURES_EDX & bits(0, 2, 4, 5, 6, 8, 9, 15, 16, 23, 24)) | bits(11, 20, 27, 29);
 /** lahf_lm */
 const EXTENDED_ECX = bits(0);
 const CLFLUSH_BYTES = 64;

@@ -10,7 +10,7 @@ import { cString, type ElfImage, PT, SHT } from './elf.js';
 import { type ImageError, imageError, isImageError } from './image-error.js';
 
 export interface GuestNotes {
-  readonly source: 'notes' | '__xen_guest' | 'none';
+  readonly source: 'notes' | '__xen_guest';
   readonly guestOs: string;
   readonly guestVersion: string;
   readonly xenVersion: string;
@@ -48,7 +48,10 @@ export function readNotes(image: ElfImage): GuestNotes | ImageError {
   if (isImageError(notes)) return notes;
   if (notes.size > 0) return interpret('notes', notes);
   const legacy = image.sections.find((section) => section.name === '__xen_guest');
-  if (!legacy) return interpret('none', new Map());
+  if (!legacy) {
+    const expected = 'ELF notes of name "Xen", or a section __xen_guest';
+    return imageError('ELF notes', expected, 'neither: this is no kernel for Xen');
+  }
   const view = viewOf(image.bytes);
   return interpret(
     '__xen_guest',
@@ -178,18 +181,19 @@ function interpret(source: GuestNotes['source'], values: Values): GuestNotes | I
     return (typeof value === 'bigint' ? { [name]: value } : {}) as { readonly [P in K]?: bigint };
   };
   const xenVersion = text(XEN_ELFNOTE.XEN_VERSION);
-  if (xenVersion !== '' && xenVersion !== 'xen-3.0') {
-    return imageError('ELF note XEN_ELFNOTE_XEN_VERSION', 'xen-3.0', xenVersion);
-  }
   const loader = text(XEN_ELFNOTE.LOADER);
-  if (loader !== '' && loader !== 'generic') {
-    return imageError('ELF note XEN_ELFNOTE_LOADER', 'generic', loader);
+  const guestOs = text(XEN_ELFNOTE.GUEST_OS);
+  if (!xenVersion.startsWith('xen-3.0')) {
+    return imageError('ELF note XEN_ELFNOTE_XEN_VERSION', 'xen-3.0', xenVersion || 'no such note');
+  }
+  if (!loader.startsWith('generic') && !guestOs.startsWith('linux')) {
+    return imageError('ELF note XEN_ELFNOTE_LOADER', 'generic', loader || 'no such note');
   }
   const required = requiredFeatures(text(XEN_ELFNOTE.FEATURES));
   if ('kind' in required) return required;
   return {
     source,
-    guestOs: text(XEN_ELFNOTE.GUEST_OS),
+    guestOs,
     guestVersion: text(XEN_ELFNOTE.GUEST_VERSION),
     xenVersion,
     loader,

@@ -1,6 +1,6 @@
 /** An instruction that Xen carries out for a guest: fetched at rip, with its register and immediate operands. */
 
-import { Instruction, OpKind, Register } from 'iced-x86';
+import { type Instruction, OpKind, Register } from 'iced-x86';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
 import type { Processor } from '../x86/processor.js';
 import type { GuestAccess } from './guest-access.js';
@@ -81,11 +81,7 @@ export function readRegister(processor: Processor, operand: RegisterOperand): bi
 }
 
 /** Writes as the processor does: 32 bits clear the high half, fewer keep the rest. */
-export function writeRegister(
-  processor: Processor,
-  operand: RegisterOperand,
-  value: bigint,
-): void {
+export function writeRegister(processor: Processor, operand: RegisterOperand, value: bigint): void {
   const { registers } = processor;
   const bits = value & maskOf(operand.size);
   if (operand.size >= 4) {

@@ -254,6 +254,19 @@ export class PageTables implements TypedContents {
     if (oldLo & PRESENT) this.#putEntry(oldLo, oldHi, PGT.L1, table);
   }
 
+  /** Moves an L1 entry, references and all; what the target mapped is given back, the source is empty afterwards. */
+  moveEntry(fromTable: number, fromSlot: number, table: number, slot: number): void {
+    const from = this.#types.table(fromTable) + fromSlot * 2;
+    const lo = this.#u32[from] as number;
+    const hi = this.#u32[from + 1] as number;
+    this.#store(from, 0, 0);
+    const at = this.#types.table(table) + slot * 2;
+    const oldLo = this.#u32[at] as number;
+    const oldHi = this.#u32[at + 1] as number;
+    this.#store(at, lo, hi);
+    if (oldLo & PRESENT) this.#putEntry(oldLo, oldHi, PGT.L1, table);
+  }
+
   /** Low half of an entry. */
   low(table: number, slot: number): number {
     return this.#u32[this.#types.table(table) + slot * 2] as number;

@@ -340,4 +340,13 @@ export class PageTypes {
     this.refs[mfn] = (this.refs[mfn] as number) + typeCount;
     this.flags[mfn] = this.flagsOf(mfn) | FLAG.VALIDATED | (pinned ? FLAG.PINNED : 0);
   }
+
+  /** The builder's shortcut: one more mapping of a page of the domain's own, which has no other type. */
+  addMapping(mfn: number, writable: boolean): void {
+    this.refs[mfn] = (this.refs[mfn] as number) + 1;
+    if (!writable) return;
+    this.type[mfn] = PGT.WRITABLE;
+    this.typeCount[mfn] = (this.typeCount[mfn] as number) + 1;
+    this.flags[mfn] = this.flagsOf(mfn) | FLAG.VALIDATED;
+  }
 }

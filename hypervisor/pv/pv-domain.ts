@@ -1,6 +1,6 @@
 /** What a 64-bit PV guest adds to a domain: page types and tables, the machine-to-physical table, descriptor tables. */
 
-import type { Domain, Vcpu } from '../common/domain.js';
+import type { Domain } from '../common/domain.js';
 import type { Ram } from '../machine/ram.js';
 import { asFrame, asMfn, type Frame, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
@@ -11,7 +11,6 @@ import { M2p } from './m2p.js';
 import { PageTables } from './page-tables.js';
 import { PageTypes, PGT } from './page-types.js';
 import { PTE, pteMfn, tableSlot } from './pte.js';
-import { PvVcpu } from './pv-vcpu.js';
 import type { Refusal } from './refusal.js';
 
 export interface PvDomainHost {
@@ -27,7 +26,6 @@ export class PvDomain {
   readonly types: PageTypes;
   readonly tables: PageTables;
   readonly m2p: M2p;
-  readonly vcpus: PvVcpu[] = [];
   /** vm_assist types that are on, as bits. */
   vmAssist = 0;
   /** VMASST_TYPE_m2p_strict, which does not fit the bits above. */
@@ -51,20 +49,6 @@ export class PvDomain {
   /** The guest keeps IOPL in its flags, and CLI and STI obey it. */
   get hasArchitecturalIopl(): boolean {
     return (this.vmAssist & (1 << VMASST.TYPE_ARCHITECTURAL_IOPL)) !== 0;
-  }
-
-  vcpu(id: number): PvVcpu | undefined {
-    return this.vcpus[id];
-  }
-
-  /** Makes the PV part of a vCPU, or finds it. */
-  pvVcpu(vcpu: Vcpu): PvVcpu {
-    let known = this.vcpus[vcpu.id];
-    if (!known) {
-      known = new PvVcpu(vcpu, this);
-      this.vcpus[vcpu.id] = known;
-    }
-    return known;
   }
 
   /** The address space under a top-level table. */

@@ -25,8 +25,6 @@ export interface InitialContext {
   readonly fsBase: bigint;
   readonly gsBaseKernel: bigint;
   readonly gsBaseUser: bigint;
-  /** Image for FXRSTOR, if the context holds a valid one. */
-  readonly fpu: Uint8Array | undefined;
 }
 
 export const VECTORS = 256;

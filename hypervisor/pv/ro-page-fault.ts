@@ -77,8 +77,7 @@ export class ReadOnlyPageFault {
     if (![1, 2, 4, 8].includes(size) || offset % size !== 0) return false;
     const slot = Math.floor(offset / ENTRY_SIZE);
     const { types, tables } = v.pv;
-    const entry =
-      (BigInt(tables.high(table, slot)) << 32n) | BigInt(tables.low(table, slot));
+    const entry = (BigInt(tables.high(table, slot)) << 32n) | BigInt(tables.low(table, slot));
     const shift = BigInt((offset % ENTRY_SIZE) * 8);
     const mask = maskOf(size);
     const effect = this.#effect(instruction, size, (entry >> shift) & mask);

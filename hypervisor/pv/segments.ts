@@ -4,7 +4,7 @@ import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { FIRST_RESERVED_GDT_ENTRY, MAX_LDT_ENTRIES } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
-import { type Descriptor, DESCRIPTORS_PER_PAGE, xenDescriptor } from './descriptors.js';
+import { DESCRIPTORS_PER_PAGE, type Descriptor, xenDescriptor } from './descriptors.js';
 import { PGT } from './page-types.js';
 import type { PvVcpu } from './pv-vcpu.js';
 
