@@ -1,5 +1,5 @@
-/** Single bits and counts of bits: BT BTS BTR BTC, BSF BSR, POPCNT, BSWAP. */
-// Spec: SDM 2A, BT, BTC, BTR, BTS, BSF, BSR, BSWAP; SDM 2B, POPCNT.
+/** Single bits and counts of bits: BT BTS BTR BTC, BSF BSR, POPCNT. */
+// Spec: SDM 2A, BT, BTC, BTR, BTS, BSF, BSR; SDM 2B, POPCNT.
 
 import type { Builder, Operands, Semantics, Value } from './builder.js';
 import { type Family, forms } from './define.js';
@@ -86,22 +86,6 @@ const countBits: Semantics = (b, { dst, src }) => {
   b.flags.load(b.select(b.isZero(value), b.const(32, RFLAGS.ZF), b.const(32, 0)));
 };
 
-/** Bytes in the opposite order, by halving: bytes, pairs, and at 64 bits quads. */
-function reversed(b: Builder, value: Value): Value {
-  const wide = value.bits === 64;
-  const mask = (narrow: number, wider: bigint): Value => b.const(value.bits, wide ? wider : narrow);
-  const bytes = mask(0x00ff_00ff, 0x00ff_00ff_00ff_00ffn);
-  const pairs = b.or(b.shl(b.and(value, bytes), 8), b.and(b.shrU(value, 8), bytes));
-  if (!wide) return b.op('i32.rotl', pairs, b.const(32, 16));
-  const words = b.const(64, 0x0000_ffff_0000_ffffn);
-  const quads = b.or(b.shl(b.and(pairs, words), 16), b.and(b.shrU(pairs, 16), words));
-  return b.op('i64.rotl', quads, b.const(64, 32));
-}
-
-const swapBytes: Semantics = (b, { dst }) => b.write(dst, reversed(b, b.read(dst)));
-/** Undefined by the manual; processors clear the register's low half. */
-const swapWord: Semantics = (b, { dst }) => b.write(dst, b.const(16, 0));
-
 const BY_REGISTER = 'rm16_r16 rm32_r32 rm64_r64';
 const BY_IMMEDIATE = 'rm16_imm8 rm32_imm8 rm64_imm8';
 const SCAN = 'r16_rm16 r32_rm32 r64_rm64';
@@ -124,8 +108,6 @@ export const bitOperations: Family = (define) => {
     [[...forms('Bsf', SCAN), ...forms('Tzcnt', SCAN)], scan(lowest)],
     [[...forms('Bsr', SCAN), ...forms('Lzcnt', SCAN)], scan(highest)],
     [forms('Popcnt', SCAN),                            countBits],
-    [forms('Bswap', 'r32 r64'),                        swapBytes],
-    [forms('Bswap', 'r16'),                            swapWord],
   ];
   for (const [names, body] of rows) define(names, body, { hot: [32, 64] });
 };

@@ -32,7 +32,10 @@ function multiply(b: Builder, { dst }: Operands, signed: boolean): void {
   const right = b.read(dst);
   const n = right.bits;
   const left = b.reg(GPR.RAX, n);
-  if (n === 64) return multiply64(b, left, right, signed);
+  if (n === 64) {
+    multiply64(b, left, right, signed);
+    return;
+  }
   const extend = (value: Value): Value =>
     signed ? b.signExtend(value, 64) : b.zeroExtend(value, 64);
   const product = b.mul(extend(left), extend(right));

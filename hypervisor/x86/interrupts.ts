@@ -1,0 +1,28 @@
+/** Instructions that interrupt: INT n, INT3, INT1, SYSCALL, and the undefined ones. */
+// Spec: SDM 2A, INT n; SDM 2B, SYSCALL, UD.
+
+import type { Semantics } from './builder.js';
+import { type Family, forms } from './define.js';
+import { EXIT, VECTOR } from './processor.js';
+
+/** What the gate allows is for the owner of the trap table to decide. */
+const interrupt: Semantics = (b, { dst }) =>
+  b.exitBefore(EXIT.INTERRUPT, b.zeroExtend(b.read(dst), 32));
+
+export const interrupts: Family = (define) => {
+  const last = { ends: true, last: true } as const;
+  define(['Int_imm8'], interrupt, last);
+  define(['Int3'], (b) => b.raiseTrap(VECTOR.BP), last);
+  define(['Int1'], (b) => b.raiseTrap(VECTOR.DB), last);
+  define(['Syscall'], (b) => b.exitAfter(EXIT.SYSCALL), last);
+  define(
+    [
+      'Ud2',
+      'Ud0',
+      ...forms('Ud0', 'r16_rm16 r32_rm32 r64_rm64'),
+      ...forms('Ud1', 'r16_rm16 r32_rm32 r64_rm64'),
+    ],
+    (b) => b.raise(VECTOR.UD),
+    last,
+  );
+};
