@@ -16,15 +16,16 @@ import type { HypercallServices } from './hypercall/services.js';
 import { XEN_VERSION, XEN_VERSION_TEXT } from './hypercall/xen-version.js';
 import { Log } from './log.js';
 import { HostFrames } from './machine/host-frames.js';
-import { asDomId } from './machine/types.js';
+import { asDomId, highHalf, lowHalf } from './machine/types.js';
 import { PrivcmdServer } from './privcmd-server.js';
 import type { PhysInfo } from './public/privcmd.js';
 import { TRACE_CLASS, TRACE_KIND } from './public/trace.js';
 import { vcpuRunstateInfo } from './public/vcpu.js';
 import { Pv } from './pv/pv.js';
+import type { PvVcpu } from './pv/pv-vcpu.js';
 import { RunLoop } from './run-loop.js';
 import { VirtualTime } from './virtual-time.js';
-import type { Processor, ProcessorHost } from './x86/processor.js';
+import type { ExitReason, Processor, ProcessorHost } from './x86/processor.js';
 
 export type { HypervisorHost, HypervisorSetup, VirtualClock } from './host.js';
 
@@ -154,6 +155,7 @@ export class Hypervisor {
       answerCalls: () => this.#answerCalls(),
       flushEvents: () => this.#dom0.flushEvents(),
       switched: (vcpu, now) => this.#switched(vcpu, now),
+      stopped: (vcpu, reason) => this.#traceStop(vcpu, reason),
       bug: (domain, error) => this.#guestBug(domain, error),
     });
   }
@@ -225,6 +227,19 @@ export class Hypervisor {
     if (!this.#trace.wants(TRACE_CLASS.switch)) return;
     const { id: domid } = vcpu.domain;
     this.#trace.begin({ kind: TRACE_KIND.SWITCH, domid, vcpu: vcpu.id, op: 0, time: now });
+    this.#trace.commit();
+  }
+
+  #traceStop({ vcpu }: PvVcpu, reason: ExitReason): void {
+    if (!this.#trace.wants(TRACE_CLASS.fault)) return;
+    const { vector, errorCode, cr2 } = this.#processor.exit;
+    const time = this.#setup.clock.now();
+    const { id: domid } = vcpu.domain;
+    this.#trace.begin({ kind: TRACE_KIND.FAULT, domid, vcpu: vcpu.id, op: vector, time });
+    this.#trace.setArgument(0, errorCode, 0);
+    this.#trace.setArgument(1, lowHalf(cr2), highHalf(cr2));
+    this.#trace.setArgument(2, reason, 0);
+    this.#trace.setRip(this.#processor.registers.rip);
     this.#trace.commit();
   }
 

@@ -15,7 +15,7 @@ import { RUNSTATE } from './public/vcpu.js';
 import type { Pv } from './pv/pv.js';
 import type { PvVcpu } from './pv/pv-vcpu.js';
 import type { VirtualTime } from './virtual-time.js';
-import { EXIT, type Processor } from './x86/processor.js';
+import { EXIT, type ExitReason, type Processor } from './x86/processor.js';
 
 /** Instructions a nanosecond, before it has been measured, and the bounds of what is believed. */
 const RATE = { INITIAL: 0.2, LOWEST: 0.02, HIGHEST: 2 } as const;
@@ -40,6 +40,8 @@ export interface RunLoopParts {
   flushEvents(): void;
   /** A vCPU is put on the processor. */
   switched(vcpu: Vcpu, now: number): void;
+  /** The processor stopped for something that is no hypercall: for the trace. */
+  stopped(vcpu: PvVcpu, reason: ExitReason): void;
   /** An exception escaped while an exit of this domain was handled. */
   bug(domain: Domain, error: unknown): void;
 }
@@ -163,6 +165,7 @@ export class RunLoop {
       if (budget <= 0 || scheduler.mustLeave) return;
       const reason = processor.run(budget);
       if (reason === EXIT.BUDGET) return;
+      if (reason !== EXIT.SYSCALL || !pvVcpu.inKernel) this.#parts.stopped(pvVcpu, reason);
       if (pv.handleExit(pvVcpu, reason)) dispatcher.dispatch();
       if (this.#interrupted()) return;
       if (limited.isStale(timers.next, scheduler.preemptSoon)) {

@@ -3,20 +3,18 @@
  * listens. The writer never waits for a reader.
  */
 
-import { LAYOUT } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import {
   TRACE_HEADER,
   TRACE_HEADER_SIZE,
   TRACE_PAYLOAD_SIZE,
   TRACE_RECORD_SIZE,
+  TRACE_RING,
   traceRecord,
 } from '../public/trace.js';
 
-const HEADER = LAYOUT.TRACE >>> 2;
-const CAPACITY = Math.floor(
-  (LAYOUT.FRAME_INFO - LAYOUT.TRACE - TRACE_HEADER_SIZE) / TRACE_RECORD_SIZE,
-);
+const HEADER = TRACE_RING.ADDRESS >>> 2;
+const CAPACITY = Math.floor((TRACE_RING.SIZE - TRACE_HEADER_SIZE) / TRACE_RECORD_SIZE);
 const TWO_32 = 0x1_0000_0000;
 const { offset } = traceRecord;
 
@@ -55,7 +53,7 @@ export class Trace {
   /** Opens the next record: fields not set afterwards are zero. `commit` publishes it. */
   begin(head: TraceHead): void {
     const index = this.#head % CAPACITY;
-    this.#at = LAYOUT.TRACE + TRACE_HEADER_SIZE + index * TRACE_RECORD_SIZE;
+    this.#at = TRACE_RING.ADDRESS + TRACE_HEADER_SIZE + index * TRACE_RECORD_SIZE;
     Atomics.store(this.#u32, this.#at >>> 2, 0);
     this.#ram.u8.fill(0, this.#at, this.#at + offset.input);
     const { view } = this.#ram;

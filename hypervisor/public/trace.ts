@@ -4,7 +4,7 @@
  *   header (64 bytes)   mask u32 | head u32 | capacity u32 | recordSize u32
  *   record 0 … capacity-1, TRACE_RECORD_SIZE bytes each
  *
- * Record n of all time (n counts from 1) lies in slot n mod capacity and carries n in its `seq`. The writer clears `seq`,
+ * Record n of all time (n counts from 1) lies in slot (n - 1) mod capacity and carries n in its `seq`. The writer clears `seq`,
  * fills the record, stores `seq`, then stores `head` = n. It never waits: a reader that is overtaken sees a gap in the
  * sequence, which is the number of records it lost. Sequence numbers are modulo 2^32.
  */
@@ -40,10 +40,13 @@ export const TRACE_ALL = 0xffff;
 export const TRACE_KIND = {
   HYPERCALL: 0, // op = number; args, result, payloads
   WHY:       1, // the reason for the refusal that follows: text in the payload
-  FAULT:     2, // op = vector; args[0] = error code, args[1] = address, args[2] = 0 bounced, 1 emulated
-  SWITCH:    3, // the vCPU of the record starts to run; args[0] = ns the slice before it took
+  FAULT:     2, // the processor stopped: op = vector, args[0] = error code, args[1] = address, args[2] = TRACE_STOP.*
+  SWITCH:    3, // the vCPU of the record starts to run
   DOMAIN:    4, // text in the payload
 } as const;
+
+/** Where the ring lies in RAM: LAYOUT.TRACE to LAYOUT.FRAME_INFO. */
+export const TRACE_RING = { ADDRESS: 0x0004_0000, SIZE: 0x007c_0000 } as const;
 
 export const TRACE_HEADER_SIZE = 64;
 /** Bytes of the struct behind a pointer argument that are kept, before the call and after it. */
@@ -82,6 +85,15 @@ export const TRACE_FLAG = {
   PREEMPTED: 1 << 0, // the call goes on later; no result yet
   MULTICALL: 1 << 1, // one of a multicall
   NO_RESULT: 1 << 2, // the call has no result (iret)
+} as const;
+
+/** Why the processor stopped, in a FAULT record. */
+// biome-ignore format: one row per reason
+export const TRACE_STOP = {
+  EXCEPTION:  2, // op = vector
+  SYSCALL:    3, // of an application
+  INTERRUPT:  4, // INT n, op = n
+  PRIVILEGED: 5, // an instruction that needs a higher privilege
 } as const;
 
 export const TRACE_RECORD_SIZE = traceRecord.size;

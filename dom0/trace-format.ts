@@ -1,0 +1,257 @@
+/**
+ * Trace records as text and as values: `d1v0 event_channel_op(alloc_unbound {dom=SELF, remote_dom=0}) = 0 {port=3}`.
+ * Everything follows from the rows of hypervisor/public/hypercalls.ts.
+ */
+
+import { errnoName } from '../hypervisor/public/errno.js';
+import { grantStatusName } from '../hypervisor/public/grant-table.js';
+import {
+  type Argument,
+  HYPERCALLS,
+  type HypercallRow,
+  hypercallName,
+  type Payload,
+} from '../hypervisor/public/hypercalls.js';
+import { TRACE_FLAG, TRACE_KIND, TRACE_STOP, type TraceClass } from '../hypervisor/public/trace.js';
+import { DOMID, MMU, MMUEXT } from '../hypervisor/public/xen.js';
+import type { TraceRecord } from './trace-reader.js';
+
+/** A record taken apart, for JSON. Numbers that may exceed 2^53 are hexadecimal text. */
+export interface TraceEvent {
+  readonly seq: number;
+  /** Nanoseconds since the hypervisor started. */
+  readonly time: number;
+  readonly kind: 'hypercall' | 'fault' | 'switch' | 'domain';
+  readonly domid: number;
+  readonly vcpu: number;
+  readonly class: TraceClass;
+  /** Name of the call, of the exception, or what happened. */
+  readonly name: string;
+  /** Sub-operation, where the call has them. */
+  readonly op?: string;
+  /** Arguments by name, the struct's fields among them. */
+  readonly args: Readonly<Record<string, string>>;
+  /** Fields of the struct that the call has filled in. */
+  readonly output: Readonly<Record<string, string>>;
+  readonly result?: number;
+  /** `EINVAL` for a result of -22. */
+  readonly errno?: string;
+  /** Nanoseconds. */
+  readonly duration: number;
+  /** Guest address behind the call. */
+  readonly rip: string;
+  readonly preempted: boolean;
+  readonly multicall: boolean;
+  /** Why the hypervisor refused something. */
+  readonly why: readonly string[];
+  /** The whole as one line. */
+  readonly text: string;
+}
+
+type Fields = Record<string, string>;
+
+const hex = (value: bigint | number): string =>
+  `0x${BigInt.asUintN(64, BigInt(value)).toString(16)}`;
+const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
+const keyOf = <T extends Record<string, number>>(names: T, value: number): string | undefined =>
+  Object.entries(names).find(([, number]) => number === value)?.[0];
+
+const DOMID_NAMES: Readonly<Record<number, string>> = {
+  [DOMID.SELF]: 'SELF',
+  [DOMID.IO]: 'IO',
+  [DOMID.XEN]: 'XEN',
+  [DOMID.COW]: 'COW',
+  [DOMID.INVALID]: 'INVALID',
+};
+const domidName = (value: number): string => DOMID_NAMES[value] ?? `${value}`;
+
+/** Fields that are addresses, machine frames or masks whatever struct they are in. */
+const HEX_FIELDS = new Set(
+  'hostAddr devBusAddr newAddr frameList ports addr address extentStart ptr val arg1 arg2 mfn flags submap buffer vStart vEnd maxMfn virtStart controlGfn arrayGfn gpfn memFlags bitmap'.split(
+    ' ',
+  ),
+);
+
+function fieldText(struct: string, name: string, value: number | bigint): string {
+  if (/^(dom|remoteDom|domid|domainId|sourceDomid|destDomid)$/.test(name))
+    return domidName(Number(value));
+  if (name === 'status' && struct.startsWith('gnttab')) return grantStatusName(Number(value));
+  if (struct === 'mmuext_op' && name === 'cmd') return keyOf(MMUEXT, Number(value)) ?? `${value}`;
+  if (struct === 'mmu_update' && name === 'ptr') return mmuPointer(BigInt(value));
+  return HEX_FIELDS.has(name) ? hex(value) : `${value}`;
+}
+
+/** The command hides in the two low bits. */
+function mmuPointer(ptr: bigint): string {
+  const command = keyOf(MMU, Number(ptr & 3n)) ?? '';
+  return `${hex(ptr & ~3n)}/${command}`;
+}
+
+/** The named fields of the struct at the head of `bytes`; those cut off are left out. */
+function fieldsOf(
+  payload: Payload | undefined,
+  names: readonly string[],
+  bytes: Uint8Array,
+): Fields {
+  if (!payload || names.length === 0 || bytes.length === 0) return {};
+  const image = new Uint8Array(Math.max(payload.struct.size, bytes.length));
+  image.set(bytes);
+  const values = payload.struct.decode(new DataView(image.buffer), 0);
+  const { name: struct } = payload.struct;
+  const fields: Fields = {};
+  for (const name of names) {
+    const value = values[name];
+    if (value !== undefined) fields[snake(name)] = fieldText(struct, name, value);
+  }
+  return fields;
+}
+
+function argumentText({ kind }: Argument, value: bigint): string {
+  if (kind === 'domid') return domidName(Number(value & 0xffffn));
+  if (kind === 'dec' || kind === 'count') return `${BigInt.asIntN(64, value)}`;
+  return hex(value);
+}
+
+function braces(fields: Fields): string {
+  const inner = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
+  return inner.length === 0 ? '' : `{${inner.join(', ')}}`;
+}
+
+/** What a call was asked, as the parts between its parentheses and as values by name. */
+function decodeArguments(record: TraceRecord, row: HypercallRow | undefined) {
+  const cmd = Number((record.args[0] ?? 0n) & 0xffff_ffffn);
+  const number = row?.name === 'memory_op' ? cmd & 0x3f : cmd;
+  const op = row?.ops.find((candidate) => candidate.number === number);
+  const payload = op?.payload ?? row?.payload;
+  const input = fieldsOf(payload, payload?.input ?? [], record.input);
+  const args: Fields = {};
+  const parts: string[] = [];
+  for (const [n, argument] of (row?.args ?? []).entries()) {
+    const value = record.args[n] ?? 0n;
+    const text = argumentText(argument, value);
+    if (argument.kind === 'cmd') parts.push(op?.name ?? `${cmd}`);
+    else if (argument.kind === 'ptr') parts.push(braces(input) || (payload ? '' : text));
+    else if (argument.kind !== 'count' || value !== 1n) parts.push(`${argument.name}=${text}`);
+    if (argument.kind !== 'cmd') args[argument.name] = text;
+  }
+  const shown = parts.filter((part) => part !== '');
+  const hasCmd = row?.args[0]?.kind === 'cmd';
+  const head = hasCmd ? [shown.slice(0, 2).join(' '), ...shown.slice(2)] : shown;
+  return {
+    op: hasCmd ? (op?.name ?? `${cmd}`) : undefined,
+    payload,
+    input,
+    args,
+    text: head.join(', '),
+  };
+}
+
+function resultText({ flags, result }: TraceRecord): string {
+  if (flags & TRACE_FLAG.PREEMPTED) return ' = (preempted)';
+  if (flags & TRACE_FLAG.NO_RESULT) return '';
+  if (result >= 0) return ` = ${result > 0xffff ? hex(result) : result}`;
+  return ` = -${errnoName(result) ?? -result}`;
+}
+
+const micros = (ns: number): string => `${(ns / 1000).toFixed(ns < 10_000 ? 1 : 0)}µs`;
+
+function hypercallEvent(record: TraceRecord): TraceEvent {
+  const row = HYPERCALLS[record.op];
+  const { op, payload, input, args, text } = decodeArguments(record, row);
+  const output = fieldsOf(payload, payload?.output ?? [], record.output);
+  const name = hypercallName(record.op);
+  const failed = record.result < 0 ? errnoName(record.result) : undefined;
+  const hasResult = (record.flags & (TRACE_FLAG.PREEMPTED | TRACE_FLAG.NO_RESULT)) === 0;
+  const shown = braces(output);
+  const why = record.why.length === 0 ? '' : ` (${record.why.join('; ')})`;
+  const line = `${name}(${text})${resultText(record)}${shown && ` ${shown}`}${why}`;
+  return {
+    ...common(record),
+    kind: 'hypercall',
+    class: row?.traceClass ?? 'control',
+    name,
+    ...(op === undefined ? {} : { op }),
+    args: { ...args, ...input },
+    output,
+    ...(hasResult ? { result: record.result } : {}),
+    ...(failed === undefined ? {} : { errno: failed }),
+    text: `${who(record)} ${line} <${micros(record.duration)}> @${hex(record.rip)}`,
+  };
+}
+
+const who = ({ domid, vcpu }: TraceRecord): string => `d${domid}v${vcpu}`;
+
+function common(record: TraceRecord) {
+  const { seq, time, domid, vcpu, duration, flags, why } = record;
+  return {
+    seq,
+    time,
+    domid,
+    vcpu,
+    duration,
+    rip: hex(record.rip),
+    preempted: (flags & TRACE_FLAG.PREEMPTED) !== 0,
+    multicall: (flags & TRACE_FLAG.MULTICALL) !== 0,
+    why,
+  };
+}
+
+const EXCEPTIONS: Readonly<Record<number, string>> = {
+  0: '#DE',
+  1: '#DB',
+  3: '#BP',
+  4: '#OF',
+  5: '#BR',
+  6: '#UD',
+  7: '#NM',
+  8: '#DF',
+  10: '#TS',
+  11: '#NP',
+  12: '#SS',
+  13: '#GP',
+  14: '#PF',
+  16: '#MF',
+  17: '#AC',
+  19: '#XM',
+};
+
+function faultName(record: TraceRecord): string {
+  const stop = Number(record.args[2] ?? 0n);
+  if (stop === TRACE_STOP.SYSCALL) return 'syscall';
+  if (stop === TRACE_STOP.INTERRUPT) return `int ${record.op}`;
+  if (stop === TRACE_STOP.PRIVILEGED) return 'privileged instruction';
+  return EXCEPTIONS[record.op] ?? `exception ${record.op}`;
+}
+
+function faultEvent(record: TraceRecord): TraceEvent {
+  const name = faultName(record);
+  const args: Fields = {};
+  if (name.startsWith('#')) args['error_code'] = hex(record.args[0] ?? 0n);
+  if (name === '#PF') args['address'] = hex(record.args[1] ?? 0n);
+  const shown = braces(args);
+  const text = `${who(record)} ${name}${shown && ` ${shown}`} @${hex(record.rip)}`;
+  return { ...common(record), kind: 'fault', class: 'fault', name, args, output: {}, text };
+}
+
+/** Takes a record apart. */
+export function decodeTrace(record: TraceRecord): TraceEvent {
+  const rest = { args: {}, output: {} };
+  switch (record.kind) {
+    case TRACE_KIND.FAULT:
+      return faultEvent(record);
+    case TRACE_KIND.SWITCH: {
+      const text = `${who(record)} runs`;
+      return { ...common(record), ...rest, kind: 'switch', class: 'switch', name: 'runs', text };
+    }
+    case TRACE_KIND.DOMAIN: {
+      const text = `d${record.domid} ${record.text}`;
+      const name = record.text;
+      return { ...common(record), ...rest, kind: 'domain', class: 'domain', name, text };
+    }
+    default:
+      return hypercallEvent(record);
+  }
+}
+
+/** One line of text for a record. */
+export const formatTrace = (record: TraceRecord): string => decodeTrace(record).text;
