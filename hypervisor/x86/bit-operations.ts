@@ -55,18 +55,13 @@ const byRegister =
   (b, o) =>
     o.dst.kind === 'memory' ? inBitString(b, o, change) : inOperand(change)(b, o);
 
-/** A source of 0 sets ZF and leaves the destination alone. */
+/** A source of 0 sets ZF and leaves the destination alone; the other flags are undefined. */
 const scan =
   (position: (b: Builder, value: Value) => Value): Semantics =>
   (b, { dst, src }) => {
     const value = b.read(src);
-    const isZero = b.isZero(value);
-    b.flags.setZero(isZero);
-    b.if(
-      isZero,
-      () => {},
-      () => b.write(dst, position(b, value)),
-    );
+    b.flags.logic(value);
+    b.if(b.ne(value, b.const(value.bits, 0)), () => b.write(dst, position(b, value)));
   };
 
 const lowest = (b: Builder, value: Value): Value =>
@@ -103,11 +98,11 @@ export const bitOperations: Family = (define) => {
     define(forms(name, BY_IMMEDIATE), inOperand(change));
   }
   // TZCNT and LZCNT are not announced: their prefix is ignored, as on processors without them
+  define(forms('Popcnt', SCAN), countBits);
   // biome-ignore format: one row per instruction
   const rows: readonly (readonly [names: string[], body: Semantics])[] = [
     [[...forms('Bsf', SCAN), ...forms('Tzcnt', SCAN)], scan(lowest)],
     [[...forms('Bsr', SCAN), ...forms('Lzcnt', SCAN)], scan(highest)],
-    [forms('Popcnt', SCAN),                            countBits],
   ];
   for (const [names, body] of rows) define(names, body, { hot: [32, 64] });
 };
