@@ -12,6 +12,7 @@ import {
   hypercallName,
   type Payload,
 } from '../hypervisor/public/hypercalls.js';
+import { MEMOP_CMD_MASK } from '../hypervisor/public/memory.js';
 import { TRACE_FLAG, TRACE_KIND, TRACE_STOP, type TraceClass } from '../hypervisor/public/trace.js';
 import { DOMID, MMU, MMUEXT } from '../hypervisor/public/xen.js';
 import type { TraceRecord } from './trace-reader.js';
@@ -117,33 +118,46 @@ function braces(fields: Fields): string {
   return inner.length === 0 ? '' : `{${inner.join(', ')}}`;
 }
 
-/** What a call was asked, as the parts between its parentheses and as values by name. */
-function decodeArguments(record: TraceRecord, row: HypercallRow | undefined) {
+/** The sub-operation of a call, by the number in its first argument. */
+function subOp(record: TraceRecord, row: HypercallRow | undefined) {
+  if (row?.args[0]?.kind !== 'cmd') return undefined;
   const cmd = Number((record.args[0] ?? 0n) & 0xffff_ffffn);
-  const number = row?.name === 'memory_op' ? cmd & 0x3f : cmd;
-  const op = row?.ops.find((candidate) => candidate.number === number);
+  // Above the command of memory_op lies what a continued call has done.
+  const number = row.name === 'memory_op' ? cmd & MEMOP_CMD_MASK : cmd;
+  const found = row.ops.find((candidate) => candidate.number === number);
+  return { name: found?.name ?? `${number}`, payload: found?.payload };
+}
+
+/** How one argument is shown: '' if it is left out. */
+function shownArgument(argument: Argument, value: bigint, op: string, input: Fields): string {
+  switch (argument.kind) {
+    case 'cmd':
+      return op;
+    case 'ptr':
+      return braces(input) || (value === 0n ? '' : hex(value));
+    case 'count':
+      return value === 1n ? '' : `${argument.name}=${argumentText(argument, value)}`;
+    default:
+      return `${argument.name}=${argumentText(argument, value)}`;
+  }
+}
+
+/** What a call was asked, as text between its parentheses and as values by name. */
+function decodeArguments(record: TraceRecord, row: HypercallRow | undefined) {
+  const op = subOp(record, row);
   const payload = op?.payload ?? row?.payload;
   const input = fieldsOf(payload, payload?.input ?? [], record.input);
   const args: Fields = {};
   const parts: string[] = [];
   for (const [n, argument] of (row?.args ?? []).entries()) {
     const value = record.args[n] ?? 0n;
-    const text = argumentText(argument, value);
-    if (argument.kind === 'cmd') parts.push(op?.name ?? `${cmd}`);
-    else if (argument.kind === 'ptr') parts.push(braces(input) || (payload ? '' : text));
-    else if (argument.kind !== 'count' || value !== 1n) parts.push(`${argument.name}=${text}`);
-    if (argument.kind !== 'cmd') args[argument.name] = text;
+    if (argument.kind !== 'cmd') args[argument.name] = argumentText(argument, value);
+    const part = shownArgument(argument, value, op?.name ?? '', input);
+    if (part !== '') parts.push(part);
   }
-  const shown = parts.filter((part) => part !== '');
-  const hasCmd = row?.args[0]?.kind === 'cmd';
-  const head = hasCmd ? [shown.slice(0, 2).join(' '), ...shown.slice(2)] : shown;
-  return {
-    op: hasCmd ? (op?.name ?? `${cmd}`) : undefined,
-    payload,
-    input,
-    args,
-    text: head.join(', '),
-  };
+  // The operation and its struct read as one: alloc_unbound {dom=SELF}.
+  if (op) parts.splice(0, 2, parts.slice(0, 2).join(' '));
+  return { op: op?.name, payload, input, args, text: parts.join(', ') };
 }
 
 function resultText({ flags, result }: TraceRecord): string {

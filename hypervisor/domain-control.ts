@@ -3,8 +3,9 @@
 import { Domain, type DomainServices, mfnsFor } from './common/domain.js';
 import { DEFAULT_WEIGHT, type Scheduler } from './common/scheduler.js';
 import { writeVcpuTime, writeWallClock } from './common/time.js';
-import { ControlError } from './control-error.js';
+import { ControlError, checked } from './control-error.js';
 import { asDomId } from './machine/types.js';
+import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from './public/grant-table.js';
 import type { CreateDomain, CreatedDomain, DomainInfo, VcpuInfo } from './public/privcmd.js';
 import type { ShutdownReason } from './public/sched.js';
 import { RUNSTATE } from './public/vcpu.js';
@@ -61,11 +62,10 @@ export class DomainControl {
     const id = this.#chooseId(args.domid);
     const domain = this.#allocate(id, args);
     try {
-      const built = buildDomain(this.#parts.pv, domain, args);
-      if (isImageError(built)) throw asControlError(built);
+      const created = this.#build(domain, args);
       this.#parts.domains.set(id, domain);
       this.#start(domain, args);
-      return { domid: id, ...built };
+      return created;
     } catch (error) {
       this.#release(domain);
       throw error;
@@ -165,6 +165,20 @@ export class DomainControl {
       },
       services,
     );
+  }
+
+  /** Loads the image and offers domain 0 the ports and pages of XenStore and the console. */
+  #build(domain: Domain, args: CreateDomain): CreatedDomain {
+    const storePort = checked(domain.events.allocateUnbound(0), 'no port left');
+    const consolePort = checked(domain.events.allocateUnbound(0), 'no port left');
+    const { kernel, ramdisk, memoryPages, cmdline = '' } = args;
+    const request = { kernel, ramdisk, cmdline, memoryPages, storePort, consolePort };
+    const built = buildDomain(this.#parts.pv, this.#parts.services.ram, domain, request);
+    if (isImageError(built)) throw asControlError(built);
+    const { storeMfn, consoleMfn } = built;
+    domain.grants.seed(GNTTAB_RESERVED_CONSOLE, asDomId(0), consoleMfn);
+    domain.grants.seed(GNTTAB_RESERVED_XENSTORE, asDomId(0), storeMfn);
+    return { domid: domain.id, storeMfn, storePort, consoleMfn, consolePort };
   }
 
   /** The domain is built: its vCPUs are known to the scheduler and wait for unpause, unless it is to run at once. */

@@ -155,7 +155,7 @@ export class RunLoop {
   }
 
   #runUntil(pvVcpu: PvVcpu, end: number, now: number): void {
-    const { processor, pv, scheduler, dispatcher, timers } = this.#parts;
+    const { processor, pv, scheduler, timers } = this.#parts;
     const limited = new Limit(Math.min(end, timers.next), timers.next);
     this.#sliceEnd = limited.end;
     let stopAt = processor.retired + this.#budget(limited.end - now);
@@ -165,8 +165,7 @@ export class RunLoop {
       if (budget <= 0 || scheduler.mustLeave) return;
       const reason = processor.run(budget);
       if (reason === EXIT.BUDGET) return;
-      if (reason !== EXIT.SYSCALL || !pvVcpu.inKernel) this.#parts.stopped(pvVcpu, reason);
-      if (pv.handleExit(pvVcpu, reason)) dispatcher.dispatch();
+      this.#handle(pvVcpu, reason);
       if (this.#interrupted()) return;
       if (limited.isStale(timers.next, scheduler.preemptSoon)) {
         const left = this.#renew(limited, now);
@@ -174,6 +173,11 @@ export class RunLoop {
         stopAt = Math.min(stopAt, processor.retired + left);
       }
     }
+  }
+
+  #handle(pvVcpu: PvVcpu, reason: ExitReason): void {
+    if (reason !== EXIT.SYSCALL || !pvVcpu.inKernel) this.#parts.stopped(pvVcpu, reason);
+    if (this.#parts.pv.handleExit(pvVcpu, reason)) this.#parts.dispatcher.dispatch();
   }
 
   /** @returns whether the vCPU has to be left: it may not run any more, or dom0 has said something. */
