@@ -50,7 +50,7 @@ const ROWS: readonly Row[] = [
   { type: XS.TRANSACTION_START,    name: 'TRANSACTION_START',    who: 'all',        transaction: 'heeded',  reply: 'data', handler: transactionStart },
   { type: XS.TRANSACTION_END,      name: 'TRANSACTION_END',      who: 'all',        transaction: 'heeded',  reply: 'ack',  handler: transactionEnd },
   { type: XS.INTRODUCE,            name: 'INTRODUCE',            who: 'privileged', transaction: 'heeded',  reply: 'ack',  handler: introduce },
-  { type: XS.RELEASE,              name: 'RELEASE',              who: 'privileged', transaction: 'heeded',  reply: 'ack',  handler: release },
+  { type: XS.RELEASE,              name: 'RELEASE',              who: 'privileged', transaction: 'heeded',  reply: 'own',  handler: release },
   { type: XS.GET_DOMAIN_PATH,      name: 'GET_DOMAIN_PATH',      who: 'all',        transaction: 'heeded',  reply: 'data', handler: getDomainPath },
   { type: XS.WRITE,                name: 'WRITE',                who: 'all',        transaction: 'heeded',  reply: 'ack',  handler: write },
   { type: XS.MKDIR,                name: 'MKDIR',                who: 'all',        transaction: 'heeded',  reply: 'ack',  handler: mkdir },

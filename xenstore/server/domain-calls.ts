@@ -14,9 +14,11 @@ export function introduce(call: Call): void {
   call.server.introduce(domid, mfn, port);
 }
 
-/** RELEASE <domid>| */
+/** RELEASE <domid>| : the reply first, then @releaseDomain, as in C. */
 export function release(call: Call): void {
-  call.server.domainDied(requireDomain(call).domid);
+  const { domid } = requireDomain(call);
+  call.connection.reply(call.packet, 'OK\0');
+  call.server.domainDied(domid);
 }
 
 /** RESUME <domid>| : its next shutdown is announced again. */

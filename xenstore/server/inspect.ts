@@ -3,7 +3,6 @@ import { latin1ToUtf8 } from '../protocol/latin1.js';
 import { formatPermission } from '../protocol/permissions.js';
 import type { StoreNode } from '../store/node.js';
 import { childPath, type Path } from '../store/path.js';
-import { type DomainSince, validEntries } from '../store/permissions.js';
 import type { QuotaName } from '../store/quotas.js';
 import type { Connection } from './connection.js';
 import type { ServerContext } from './context.js';
@@ -38,24 +37,19 @@ export function inspectServer(
   };
 }
 
-export function snapshotNode(
-  path: Path,
-  node: StoreNode,
-  since: DomainSince,
-  depth: number,
-): NodeSnapshot {
+export function snapshotNode(path: Path, node: StoreNode, depth: number): NodeSnapshot {
   const { name, generation } = node;
   const shown = {
     path: path.text,
     name,
     value: latin1ToUtf8(node.value),
-    permissions: validEntries(node.permissions, since).map(formatPermission),
+    permissions: node.permissions.entries.map(formatPermission),
     generation,
   };
   if (depth <= 0) return shown;
   const children = node
     .listing()
-    .map((child) => snapshotNode(childPath(path, child.name), child, since, depth - 1));
+    .map((child) => snapshotNode(childPath(path, child.name), child, depth - 1));
   return { ...shown, children };
 }
 

@@ -10,7 +10,7 @@ import {
   toPermissions,
   writeNode,
 } from '../store/operations.js';
-import { RIGHT, validEntries } from '../store/permissions.js';
+import { RIGHT } from '../store/permissions.js';
 import { type Call, oneString, pathOf, readNumber, stringsOf } from './call.js';
 
 /** READ <path>| → <value> */
@@ -64,8 +64,7 @@ export function directoryPart(call: Call): string {
 export function getPerms(call: Call): string {
   const path = pathOf(call, oneString(call.packet.body));
   const { permissions } = requireNode(call.request, path, RIGHT.READ);
-  const entries = validEntries(permissions, call.request.since);
-  return entries.map((entry) => `${formatPermission(entry)}\0`).join('');
+  return permissions.entries.map((entry) => `${formatPermission(entry)}\0`).join('');
 }
 
 /** SET_PERMS <path>|<permission>|+ */

@@ -1,25 +1,34 @@
 /** Removes what a dead domain leaves behind. */
-import type { Author, StoreNode } from '../store/node.js';
-import { childPath, type Path, ROOT_PATH } from '../store/path.js';
+import type { StoreNode } from '../store/node.js';
+import { removeSubtree } from '../store/operations.js';
+import { childPath, domainPath, type Path, ROOT_PATH } from '../store/path.js';
 import { ownerOf } from '../store/permissions.js';
-import type { Store } from '../store/store.js';
+import type { LiveView } from '../store/view.js';
 
-/** Removes all nodes that `domid` owns, with what is below them; nobody's watches fire (as in C). */
-export function removeOwned(store: Store, domid: number, author: Author): void {
+/** Removes all nodes that `domid` owns, with what is below them, and tells the watches. */
+export function removeOwned(view: LiveView, domid: number): void {
   // The count says when to stop: a tree of a million nodes is not walked for a domain that owns three.
-  const home = { text: `/local/domain/${domid}`, parts: ['local', 'domain', String(domid)] };
-  const start = store.lookup(home);
-  if (start !== undefined && store.owned(domid) > 0) visit(store, home, start, domid, author);
-  if (store.owned(domid) > 0) visit(store, ROOT_PATH, store.root, domid, author);
+  const text = domainPath(domid);
+  const home = { text, parts: text.slice(1).split('/') };
+  for (const start of [home, ROOT_PATH]) {
+    const node = view.read(start);
+    if (node !== undefined && view.owned(domid) > 0) visit(view, start, node, undefined, domid);
+  }
 }
 
-function visit(store: Store, path: Path, node: StoreNode, domid: number, author: Author): void {
+function visit(
+  view: LiveView,
+  path: Path,
+  node: StoreNode,
+  parent: StoreNode | undefined,
+  domid: number,
+): void {
   if (ownerOf(node.permissions) === domid && path.parts.length > 0) {
-    store.remove(path, author);
+    removeSubtree(view, path, node, parent);
     return;
   }
   for (const child of node.listing()) {
-    if (store.owned(domid) === 0) return;
-    visit(store, childPath(path, child.name), child, domid, author);
+    if (view.owned(domid) === 0) return;
+    visit(view, childPath(path, child.name), child, node, domid);
   }
 }

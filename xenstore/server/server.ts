@@ -104,7 +104,7 @@ export class XenstoreServer implements ConnectionOwner, ServerContext {
     const domain = this.domains.get(domid);
     if (domain === undefined || domid === 0) return;
     domain.connection?.close('domain released');
-    removeOwned(this.store, domid, AUTHOR);
+    removeOwned(new LiveView(this.store, AUTHOR, this.watching.fire), domid);
     this.specials.dropDomain(domid);
     this.domains.forget(domid);
     this.#ownQuotas.delete(domid);
@@ -227,7 +227,7 @@ export class XenstoreServer implements ConnectionOwner, ServerContext {
   snapshot(path = '/', depth = Number.POSITIVE_INFINITY): NodeSnapshot | undefined {
     const parsed = parsePath(path, 0, Number.POSITIVE_INFINITY);
     const node = parsed && this.store.lookup(parsed);
-    return node && snapshotNode(parsed as Path, node, this.domains.since, depth);
+    return node && snapshotNode(parsed as Path, node, depth);
   }
 
   /** Nodes as counted, and as found in the tree. */

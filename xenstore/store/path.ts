@@ -1,5 +1,4 @@
-/** Names of nodes. Spec: xenstore.txt, section "Paths"; limits from xs_wire.h. */
-import { XS_LIMIT } from '../../hypervisor/public/io/xs-wire.js';
+/** Names of nodes. Spec: xenstore.txt, section "Paths". */
 
 export interface Path {
   /** Canonical absolute text, without a trailing slash except for "/". */
@@ -15,22 +14,17 @@ export const domainPath = (domid: number): string => `/local/domain/${domid}`;
 
 /**
  * The node that `text` names for a connection of `domid`.
- * @param limit characters allowed behind a leading "/local/domain/<n>/"
+ * @param limit characters allowed, a leading "/local/domain/<n>/" not counted
  * @returns undefined when it is no valid path (EINVAL). "@names" are no paths.
  */
 export function parsePath(text: string, domid: number, limit: number): Path | undefined {
-  const absolute = text.charCodeAt(0) === SLASH;
-  if (!absolute && text.length >= XS_LIMIT.REL_PATH_MAX) return undefined;
-  const full = absolute ? text : `${domainPath(domid)}/${text}`;
-  if (full.length >= XS_LIMIT.ABS_PATH_MAX || text === '' || text.charCodeAt(0) === AT) {
-    return undefined;
-  }
+  const first = text.charCodeAt(0);
+  if (text === '' || first === AT) return undefined;
+  const full = first === SLASH ? text : `${domainPath(domid)}/${text}`;
   if (full === '/') return ROOT_PATH;
+  if (full.length > limit && withoutHome(full).length > limit) return undefined;
   const parts = splitPath(full);
-  if (parts === undefined) return undefined;
-  return full.length > limit && withoutHome(full).length > limit
-    ? undefined
-    : { text: full, parts };
+  return parts && { text: full, parts };
 }
 
 /** The node above; undefined for the root. */

@@ -50,12 +50,6 @@ export function rightsOf(actor: Actor, permissions: Permissions, since: DomainSi
   return RIGHTS_OF[entries[0].access];
 }
 
-/** The entries a reader is shown: the owner's, and those of domains that were there when it was set. */
-export const validEntries = (permissions: Permissions, since: DomainSince): Permission[] =>
-  permissions.entries.filter(
-    (entry, index) => index === 0 || isValid(entry.domid, permissions.setAt, since),
-  );
-
 /** The list of a new node: the parent's, owned by its creator unless that is privileged (rule 18). */
 export function inherit(parent: Permissions, actor: Actor): Permissions {
   if (actor.privileged || ownerOf(parent) === actor.domid) return parent;

@@ -16,7 +16,7 @@ export const DEFAULT_QUOTAS = {
   transactionNodes:  1024,
   /** Requests whose replies wait because the domain does not read them. */
   outstanding:         20,
-  /** Characters of a path behind "/local/domain/<n>/". */
+  /** Characters of a path, a leading "/local/domain/<n>/" not counted. Holds for everybody. */
   pathLength:        2048,
 } as const;
 

@@ -130,7 +130,10 @@ export class Transaction implements View {
   #access(path: Path): Access {
     const known = this.#accessed.get(path.text);
     if (known !== undefined) return known;
-    if (this.#accessed.size >= this.#limit) throw failure('ENOSPC');
+    if (this.#accessed.size >= this.#limit) {
+      this.spoil();
+      throw failure('ENOSPC');
+    }
     const base = this.#store.lookup(path);
     const access: Access = {
       path,
