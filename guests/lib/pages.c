@@ -8,36 +8,48 @@
  */
 #include "kit.h"
 
-static u64 *free_list; /* each free page holds the address of the next */
-static u64 free_count, mapped_end;
+static u64 *free_list; /* each page that was given back holds the address of the next */
+static u64 listed, fresh, mapped_end;
 
-static bool mapped(const void *va) {
-  u64 *pte = pte_lookup(va);
-  return pte && (*pte & PTE_PRESENT);
+/** The end of the mapped run of pages from `va` on. */
+static u64 end_of_mapping(u64 va) {
+  for (;;) {
+    u64 *pte = pte_lookup((void *)va);
+    if (!pte) return va;
+    do {
+      if (!(*pte & PTE_PRESENT)) return va;
+      va += PAGE_SIZE;
+    } while ((u64)++pte & ~PAGE_MASK); /* to the end of this L1 table */
+  }
 }
 
 void pages_init(void) {
-  u64 first = start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE; /* + the boot stack */
-  u64 end = (u64)pfn_to_va(start_info->nr_pages);
-  for (mapped_end = first; mapped_end < end && mapped((void *)mapped_end); mapped_end += PAGE_SIZE) {
-  }
-  for (u64 va = mapped_end; va > first;) page_free((void *)(va -= PAGE_SIZE));
+  fresh = start_info->pt_base + (start_info->nr_pt_frames + 1) * PAGE_SIZE; /* + the boot stack */
+  mapped_end = end_of_mapping(fresh);
 }
 
-void *page_alloc(void) {
-  if (!free_list) panic("out of pages");
+/** Fresh pages are not touched before they are needed: a small domain costs its host few frames. */
+static void *take_page(void) {
   u64 *page = free_list;
-  free_list = (u64 *)page[0];
-  free_count--;
-  return memset(page, 0, PAGE_SIZE);
+  if (page) {
+    free_list = (u64 *)page[0];
+    listed--;
+    return page;
+  }
+  if (fresh == mapped_end) panic("out of pages");
+  page = (u64 *)fresh;
+  fresh += PAGE_SIZE;
+  return page;
 }
+
+void *page_alloc(void) { return memset(take_page(), 0, PAGE_SIZE); }
 
 void page_free(void *page) {
   *(u64 **)page = free_list;
   free_list = page;
-  free_count++;
+  listed++;
 }
 
-u64 pages_free_count(void) { return free_count; }
+u64 pages_free_count(void) { return listed + (mapped_end - fresh) / PAGE_SIZE; }
 
 u64 first_unmapped_pfn(void) { return va_to_pfn((void *)mapped_end); }
