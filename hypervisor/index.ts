@@ -192,6 +192,7 @@ export class Hypervisor {
       clock,
       timers: this.#timers,
       frames: this.#frames,
+      pv: this.#pv,
       lookupDomain: (domid) => this.#domains.get(domid),
       pvOf: (domain) => this.#pv.of(domain),
       pvVcpuOf: (vcpu) => this.#pv.vcpuOf(vcpu),

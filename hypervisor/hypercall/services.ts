@@ -6,6 +6,7 @@ import type { Timers } from '../common/timer.js';
 import type { Clock } from '../machine/clock.js';
 import type { Ram } from '../machine/ram.js';
 import type { VirtAddr } from '../machine/types.js';
+import type { Pv } from '../pv/pv.js';
 import type { PvDomain } from '../pv/pv-domain.js';
 import type { PvVcpu } from '../pv/pv-vcpu.js';
 
@@ -14,6 +15,7 @@ export interface HypercallServices {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly frames: FramePool;
+  readonly pv: Pv;
   lookupDomain(domid: number): Domain | undefined;
   pvOf(domain: Domain): PvDomain;
   pvVcpuOf(vcpu: Vcpu): PvVcpu;

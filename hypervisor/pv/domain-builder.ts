@@ -6,8 +6,9 @@
 import type { Domain } from '../common/domain.js';
 import { PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
-import { asFrame, asVirtAddr, type Mfn, toU64, type VirtAddr } from '../machine/types.js';
+import { asDomId, asFrame, asVirtAddr, type Mfn, toU64, type VirtAddr } from '../machine/types.js';
 import { FLAT } from '../public/arch-x86.js';
+import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from '../public/grant-table.js';
 import { MAX_GUEST_CMDLINE, SIF, sharedInfo, startInfo, vcpuInfo } from '../public/xen.js';
 import { RFLAGS } from '../x86/state.js';
 import { parseElf } from './elf.js';
@@ -23,17 +24,17 @@ import { type Part, planStartOfDay, type StartOfDay } from './start-of-day.js';
 export interface BuildRequest {
   /** An ELF64 image, decompressed. */
   readonly kernel: Uint8Array;
-  readonly ramdisk?: Uint8Array | undefined;
-  readonly cmdline: string;
+  readonly ramdisk?: Uint8Array;
+  readonly cmdline?: string;
   readonly memoryPages: number;
-  readonly storePort: number;
-  readonly consolePort: number;
 }
 
 export interface Built {
-  readonly kind: 'built';
   readonly storeMfn: Mfn;
+  /** Ports of the domain that dom0 binds to. */
+  readonly storePort: number;
   readonly consoleMfn: Mfn;
+  readonly consolePort: number;
 }
 
 const MAGIC = 'xen-3.0-x86_64';
@@ -45,16 +46,14 @@ const RSP = 4;
 const GPRS = 16;
 const INITIAL_FLAGS = RFLAGS.IF | RFLAGS.FIXED;
 
+/** The control domain, at the other end of console and XenStore. */
+const DOM0 = asDomId(0);
+
 /**
  * Fills a domain that has no memory yet. Its vCPU 0 is ready to run when this returns; the caller wakes it.
- * @returns an ImageError (domain to be destroyed by the caller) if the image or the memory does not do.
+ * @returns an ImageError if the image or the memory does not do: then the caller destroys the domain.
  */
-export function buildDomain(
-  pv: Pv,
-  ram: Ram,
-  domain: Domain,
-  request: BuildRequest,
-): Built | ImageError {
+export function buildDomain(pv: Pv, domain: Domain, request: BuildRequest): Built | ImageError {
   const image = parseElf(request.kernel);
   if (isImageError(image)) return image;
   const notes = readNotes(image);
@@ -62,14 +61,10 @@ export function buildDomain(
   const ramdisk = request.ramdisk ?? new Uint8Array(0);
   const plan = planStartOfDay(image, notes, request.memoryPages, ramdisk.length);
   if (isImageError(plan)) return plan;
-  const builder = new Builder(pv, ram, domain, plan);
+  const builder = new Builder(pv, domain, plan);
   if (!builder.populate(request.memoryPages)) {
-    const found = `${domain.services.frames.free * (PAGE_SIZE / 1024)} KiB free`;
-    return imageError(
-      'memory',
-      `${request.memoryPages * (PAGE_SIZE / 1024)} KiB of host memory`,
-      found,
-    );
+    const expected = `${request.memoryPages} pages of host memory`;
+    return imageError('memory', expected, `${domain.services.frames.free} pages free`);
   }
   for (const { offset, fileSize, address } of plan.segments) {
     builder.copy(request.kernel.subarray(offset, offset + fileSize), address);
@@ -78,14 +73,20 @@ export function buildDomain(
   if (plan.hypercallPage !== undefined) builder.installHypercallPage(plan.hypercallPage);
   builder.writeP2m(request.memoryPages);
   const root = builder.mapEverything();
-  builder.writeStartInfo(request, notes.modStartPfn, ramdisk.length);
+  const built = connect(domain, builder.mfn(plan.xenstore), builder.mfn(plan.console));
+  builder.writeStartInfo(request, built, notes.modStartPfn, ramdisk.length);
   builder.writeSharedInfo();
   builder.startVcpu(root);
-  return {
-    kind: 'built',
-    storeMfn: builder.mfn(plan.xenstore),
-    consoleMfn: builder.mfn(plan.console),
-  };
+  return built;
+}
+
+/** The ends of XenStore and console that dom0 will take: a port and a grant for each ring. */
+function connect(domain: Domain, storeMfn: Mfn, consoleMfn: Mfn): Built {
+  const storePort = domain.events.allocateUnbound(DOM0);
+  const consolePort = domain.events.allocateUnbound(DOM0);
+  domain.grants.seed(GNTTAB_RESERVED_XENSTORE, DOM0, storeMfn);
+  domain.grants.seed(GNTTAB_RESERVED_CONSOLE, DOM0, consoleMfn);
+  return { storeMfn, storePort, consoleMfn, consolePort };
 }
 
 class Builder {
@@ -102,9 +103,9 @@ class Builder {
   #nextTable: Part;
   #tablesTaken = 0;
 
-  constructor(pv: Pv, ram: Ram, domain: Domain, plan: StartOfDay) {
+  constructor(pv: Pv, domain: Domain, plan: StartOfDay) {
     this.#pv = pv;
-    this.#ram = ram;
+    this.#ram = pv.ram;
     this.#domain = domain;
     this.#pvDomain = pv.of(domain);
     this.#plan = plan;
@@ -221,7 +222,12 @@ class Builder {
     return asVirtAddr(this.#plan.virtBase + pfn * PAGE_SIZE);
   }
 
-  writeStartInfo(request: BuildRequest, modStartPfn: boolean, ramdiskBytes: number): void {
+  writeStartInfo(
+    request: BuildRequest,
+    built: Built,
+    modStartPfn: boolean,
+    ramdiskBytes: number,
+  ): void {
     const plan = this.#plan;
     const at = this.#page(plan.startInfo);
     const { u8, view } = this.#ram;
@@ -232,10 +238,10 @@ class Builder {
       nrPages: BigInt(request.memoryPages),
       sharedInfo: BigInt(this.#domain.sharedInfo.mfn) << 12n,
       flags: (hasRamdisk && modStartPfn ? SIF.MOD_START_PFN : 0) | SIF.VIRT_P2M_4TOOLS,
-      storeMfn: BigInt(this.mfn(plan.xenstore)),
-      storeEvtchn: request.storePort,
-      consoleMfn: BigInt(this.mfn(plan.console)),
-      consoleEvtchn: request.consolePort,
+      storeMfn: BigInt(built.storeMfn),
+      storeEvtchn: built.storePort,
+      consoleMfn: BigInt(built.consoleMfn),
+      consoleEvtchn: built.consolePort,
       ptBase: toU64(this.#va(plan.pageTables.pfn)),
       nrPtFrames: BigInt(plan.pageTables.pages),
       mfnList: toU64(plan.p2mAddress),
@@ -246,7 +252,7 @@ class Builder {
     });
     const encoder = new TextEncoder();
     u8.set(encoder.encode(MAGIC), at + startInfo.offset.magic);
-    const cmdline = encoder.encode(request.cmdline).subarray(0, MAX_GUEST_CMDLINE - 1);
+    const cmdline = encoder.encode(request.cmdline ?? '').subarray(0, MAX_GUEST_CMDLINE - 1);
     u8.set(cmdline, at + startInfo.offset.cmdLine);
   }
 

@@ -73,7 +73,7 @@ export class PageTables implements TypedContents {
       const hi = u32[at + 1] as number;
       const result = this.#getL1Entry(lo, hi);
       if (result) {
-        this.#refuseSlot(1, mfn, slot, result);
+        if (result !== ERESTART) this.#refuseSlot(1, mfn, slot, result);
         for (let done = slot - 1; done >= 0; done--) this.#put(mfn, PGT.L1, done);
         return result;
       }

@@ -7,7 +7,7 @@
 import type { Domain, Vcpu } from '../common/domain.js';
 import type { FramePool } from '../common/frame-pool.js';
 import type { Ram } from '../machine/ram.js';
-import { asVirtAddr, type Frame, type VirtAddr } from '../machine/types.js';
+import { asFrame, asVirtAddr, type Frame, type VirtAddr } from '../machine/types.js';
 import {
   FLAT,
   HYPERVISOR_VIRT_END,
@@ -62,6 +62,7 @@ const DR6_SINGLE_STEP = 0x4000n;
 
 export class Pv {
   readonly processor: Processor;
+  readonly ram: Ram;
   readonly guest: GuestAccess;
   readonly traps: Traps;
   readonly segments: Segments;
@@ -73,7 +74,6 @@ export class Pv {
   /** The vCPU on the processor. */
   current: PvVcpu | undefined;
   readonly #host: PvHost;
-  readonly #ram: Ram;
   readonly #invalidM2pPage: Frame;
   readonly #domains = new WeakMap<Domain, PvDomain>();
   readonly #vcpus = new WeakMap<Vcpu, PvVcpu>();
@@ -88,7 +88,7 @@ export class Pv {
     ram.frameBytes(page).fill(0xff);
     this.#invalidM2pPage = page;
     this.#host = host;
-    this.#ram = ram;
+    this.ram = ram;
     this.processor = processor;
     this.translations = new Translations(processor);
     this.guest = new GuestAccess(processor, ram, this.translations);
@@ -120,7 +120,7 @@ export class Pv {
     let known = this.#domains.get(domain);
     if (!known) {
       known = new PvDomain(domain, {
-        ram: this.#ram,
+        ram: this.ram,
         invalidM2pPage: this.#invalidM2pPage,
         translationsStale: () => this.translations.markStale(),
         refused: (refused, refusal) => this.#refused(refused, refusal),
@@ -185,7 +185,7 @@ export class Pv {
       this.traps.enterNmiCallback(v, v.nmiCallback);
     }
     const { infoAddress } = v.vcpu;
-    if (this.#ram.u8[infoAddress] !== 0 && this.#ram.u8[infoAddress + 1] === 0) {
+    if (this.ram.u8[infoAddress] !== 0 && this.ram.u8[infoAddress + 1] === 0) {
       this.traps.enterEventCallback(v);
     }
     this.translations.settle();
@@ -297,6 +297,19 @@ export class Pv {
     registers.rflags &= ~RFLAGS.RF;
     registers.rip = asVirtAddr(registers.rip + FORCED_CPUID.length);
     return true;
+  }
+
+  // ---- small services for hypercalls ----
+
+  /** A page was written by its machine address: code decoded from it is dropped. */
+  frameWritten(frame: number): void {
+    this.processor.frameWritten(asFrame(frame));
+  }
+
+  /** CR0.TS of the guest: with it set, the next FPU instruction gives #NM. */
+  setTaskSwitched(on: boolean): void {
+    const { registers } = this.processor;
+    registers.cr0 = on ? registers.cr0 | CR0_TS : registers.cr0 & ~CR0_TS;
   }
 
   // ---- what the processor asks ----

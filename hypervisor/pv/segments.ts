@@ -4,11 +4,21 @@ import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { FIRST_RESERVED_GDT_ENTRY, MAX_LDT_ENTRIES } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
-import { DESCRIPTORS_PER_PAGE, type Descriptor, xenDescriptor } from './descriptors.js';
+import { DESC, DESCRIPTORS_PER_PAGE, type Descriptor, xenDescriptor } from './descriptors.js';
 import { PGT } from './page-types.js';
 import type { PvVcpu } from './pv-vcpu.js';
 
 const PAGE = 4096;
+const DATA_SEGMENT = DESC.PRESENT | DESC.CODE_DATA;
+
+interface GsRegisters {
+  gs: number;
+  kernelGsBase: bigint;
+}
+
+/** The 32-bit base in a descriptor. */
+const baseOf = ({ lo, hi }: Descriptor): number =>
+  ((lo >>> 16) | ((hi & 0xff) << 16) | (hi & 0xff00_0000)) >>> 0;
 
 export class Segments {
   readonly #ram: Ram;
@@ -73,6 +83,14 @@ export class Segments {
     v.ldtBase = entries > 0 ? base : undefined;
     v.ldtEntries = entries;
     return 0;
+  }
+
+  /** SEGBASE_GS_USER_SEL: the selector goes into %gs, its base becomes the user's; a selector that does not hold becomes 0. */
+  loadUserGs(v: PvVcpu, selector: number, registers: GsRegisters): void {
+    const descriptor = selector < 4 ? undefined : this.readDescriptor(v, selector | 3);
+    const holds = descriptor !== undefined && (descriptor.hi & DATA_SEGMENT) === DATA_SEGMENT;
+    registers.gs = holds ? selector | 3 : 0;
+    registers.kernelGsBase = holds ? BigInt(baseOf(descriptor)) : 0n;
   }
 
   /** Forgets the LDT pages seen so far: they are looked up again. */

@@ -1,0 +1,60 @@
+/** fpu_taskswitch (5), set_debugreg (8), get_debugreg (9), vm_assist (21), iret (23): state of the virtual processor. */
+
+import { ERRNO } from '../public/errno.js';
+import { VMASST } from '../public/xen.js';
+import { setDebugRegister } from '../pv/emul-priv-op.js';
+import { type Hypercall, NO_RESULT } from './hypercall.js';
+
+/** Sets or clears CR0.TS: with it set, the next FPU instruction gives #NM. */
+export function fpuTaskswitch(call: Hypercall): number {
+  call.hv.pv.setTaskSwitched(call.argLo(0) !== 0);
+  return 0;
+}
+
+/** Registers 4 and 5 are other names of 6 and 7. */
+const debugNumber = (n: number): number => (n === 4 || n === 5 ? n + 2 : n);
+
+export function setDebugreg(call: Hypercall): number {
+  const n = debugNumber(call.argLo(0));
+  if (n > 7) return -ERRNO.ENODEV;
+  const value = (BigInt(call.argHi(1)) << 32n) | BigInt(call.argLo(1));
+  return setDebugRegister(call.vcpu, n, value) ? 0 : call.refuse(-ERRNO.EPERM, 'reserved bits');
+}
+
+/** @returns the register: an address or 32 bits, so it fits a result. */
+export function getDebugreg(call: Hypercall): number {
+  const n = debugNumber(call.argLo(0));
+  const value = call.vcpu.debug[n];
+  if (value === undefined) return -ERRNO.ENODEV;
+  return Number(BigInt.asIntN(64, value));
+}
+
+const { TYPE_M2P_STRICT } = VMASST;
+const OFFERED: ReadonlySet<number> = new Set([
+  VMASST.TYPE_4GB_SEGMENTS,
+  VMASST.TYPE_4GB_SEGMENTS_NOTIFY,
+  VMASST.TYPE_WRITABLE_PAGETABLES,
+  VMASST.TYPE_PAE_EXTENDED_CR3,
+  VMASST.TYPE_ARCHITECTURAL_IOPL,
+  VMASST.TYPE_RUNSTATE_UPDATE_FLAG,
+  TYPE_M2P_STRICT,
+]);
+
+/** @returns 0; -EINVAL: no such assistance; -ENOSYS: neither enable nor disable. */
+export function vmAssist(call: Hypercall): number {
+  const cmd = call.argLo(0);
+  const type = call.argLo(1);
+  if (!OFFERED.has(type)) return call.refuse(-ERRNO.EINVAL, `no assistance ${type}`);
+  if (cmd !== VMASST.CMD_ENABLE && cmd !== VMASST.CMD_DISABLE) return -ERRNO.ENOSYS;
+  const on = cmd === VMASST.CMD_ENABLE;
+  const { pv } = call;
+  if (type === TYPE_M2P_STRICT) pv.m2pStrict = on;
+  else pv.vmAssist = on ? pv.vmAssist | (1 << type) : pv.vmAssist & ~(1 << type);
+  return 0;
+}
+
+/** Never returns to where it was made. */
+export function iret(call: Hypercall): number {
+  call.hv.pv.iret.perform(call.vcpu);
+  return NO_RESULT;
+}
