@@ -173,8 +173,11 @@ function placeOperand(
   }
 }
 
-/** @returns undefined for a third register: it is a fixed one (CL), which the semantics name themselves. */
+/**
+ * @returns undefined for a register for which there is no field left: it is a fixed one (CL), which the semantics
+ * name themselves. The third of MASKMOVDQU, whose first operand is memory, takes the field of the first.
+ */
 function placeRegister(bits: number, i: number, free: Set<Field>): PlacedOperand | undefined {
-  const field: Field = i === 0 ? 'dst' : 'src';
+  const field: Field = i === 0 || !free.has('src') ? 'dst' : 'src';
   return free.delete(field) ? { kind: 'register', bits, field, shape: undefined } : undefined;
 }

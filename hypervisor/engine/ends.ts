@@ -13,7 +13,7 @@ export interface Loop {
   readonly budget: Variable;
   /** Where `lookup` goes. */
   readonly target: Variable;
-  /** OUTCOME of what leaves through `exit`, or AT_RIP. */
+  /** OUTCOME of what leaves through `exit`. */
   readonly status: Variable;
   /** Leaves the interpreter, status set. */
   readonly exit: Label;
@@ -24,9 +24,6 @@ export interface Loop {
   /** Goes on at pc, which is paid for. */
   readonly dispatch: Label;
 }
-
-/** Leaves the interpreter with SLOT.RIP as it is. */
-export const AT_RIP = 5;
 
 /** Pays for the block at pc and goes there. */
 export function emitEnterBlock(b: InstructionBuilder, loop: Loop): void {

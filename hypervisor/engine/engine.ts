@@ -66,6 +66,8 @@ export class Engine implements Processor {
   readonly #code: CodeCache;
   readonly #unfused: ReadonlyMap<number, number>;
   #retired = 0;
+  /** Frames whose code a host function wrote to: dropped when the interpreter has left. */
+  readonly #dropLater: Frame[] = [];
   /** Instructions left of the budget of `run`. */
   #left = 0;
 
@@ -114,6 +116,9 @@ export class Engine implements Processor {
     const used = budget - this.#u32(SLOT.BUDGET);
     this.#left -= used;
     this.#retired += used;
+    for (let frame = this.#dropLater.pop(); frame !== undefined; frame = this.#dropLater.pop()) {
+      this.#code.drop(frame);
+    }
     return reason;
   }
 
@@ -262,6 +267,14 @@ export class Engine implements Processor {
       registers: this.registers,
       host,
       translate: (va, access) => this.translate(va, access),
+      written: (at) => {
+        const frame = asFrame(Math.floor(at / PAGE_SIZE));
+        if (this.#code.holdsCode(frame)) this.#dropLater.push(frame);
+      },
+      resync: () => {
+        this.#setU32(SLOT.EXIT_REASON, INTERNAL.RESYNC);
+        return OUTCOME.EXIT_AT;
+      },
       raise: (vector, errorCode) => {
         this.#recordException(vector, errorCode);
         return OUTCOME.EXIT_BEFORE;

@@ -109,6 +109,10 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     return this.#sources.offset(operand as PlacedOperand);
   }
 
+  slot(operand: Operand): Value {
+    return this.#sources.slot(operand as PlacedOperand);
+  }
+
   // ---- registers and processor state
   reg(n: number, bits: number): Value {
     return this.#fromHost(this.const(32, gprSlot(n)), bits);
@@ -166,11 +170,11 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     super.if(miss, slow, fast, false);
   }
 
-  translateRead(address: Value, bytes: number, space?: Space): Value {
+  translateRead(address: Value, bytes: number | Value, space?: Space): Value {
     return this.#translate(TLB_READ, 'readSlow', address, bytes, space);
   }
 
-  translateWrite(address: Value, bytes: number, space?: Space): Value {
+  translateWrite(address: Value, bytes: number | Value, space?: Space): Value {
     return this.#translate(TLB_WRITE, 'writeSlow', address, bytes, space);
   }
 
@@ -324,15 +328,16 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     table: number,
     slow: 'readSlow' | 'writeSlow',
     address: Value,
-    bytes: number,
+    bytes: number | Value,
     space?: Space,
   ): Value {
+    const size = typeof bytes === 'number' ? this.const(32, bytes) : bytes;
     const { entry, miss } = this.#lookup(table, address, bytes);
     const host = this.variable(this.#hostAddress(table, entry, address));
     super.if(
       miss,
       () => {
-        this.assign(host, this.#call(slow, [address, this.const(32, bytes), stack(this, space)]));
+        this.assign(host, this.#call(slow, [address, size, stack(this, space)]));
         this.#orFault(host);
       },
       undefined,
@@ -342,11 +347,15 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
   }
 
   /** One compare checks the page and that the access stays within it: address - tag > 4096 - bytes, unsigned. */
-  #lookup(table: number, address: Value, bytes: number): { entry: Value; miss: Value } {
+  #lookup(table: number, address: Value, bytes: number | Value): { entry: Value; miss: Value } {
     const entry = tlbEntry(this, address);
     const tag = this.hostLoad(entry, 'i64', 8, table);
     const distance = this.op('i64.sub', address, tag);
-    const miss = this.op('i64.gt_u', distance, this.const(64, 4096 - bytes));
+    const limit =
+      typeof bytes === 'number'
+        ? this.const(64, 4096 - bytes)
+        : this.op('i64.sub', this.const(64, 4096), this.zeroExtend(bytes, 64));
+    const miss = this.op('i64.gt_u', distance, limit);
     return { entry, miss };
   }
 

@@ -12,7 +12,7 @@
 import { OUTCOME, type Type, type Value } from '../x86/builder.js';
 import { SLOT } from '../x86/state.js';
 import type { Case } from './cases.js';
-import { AT_RIP, emitAdvance, emitEnterBlock, FunctionEnds, type Loop, LoopEnds } from './ends.js';
+import { emitAdvance, emitEnterBlock, FunctionEnds, type Loop, LoopEnds } from './ends.js';
 import { POOL } from './function-builder.js';
 import { InstructionBuilder } from './instruction-builder.js';
 import type { IntegerBuilder } from './integer-builder.js';
@@ -122,7 +122,7 @@ function emitLookup(b: InstructionBuilder, loop: Loop): void {
       const fetched = b.runtime('fetch', [target]);
       b.if(b.op('i32.eqz', fetched), () => {
         b.setState(SLOT.RIP, target);
-        b.assign(loop.status, b.const(32, AT_RIP));
+        b.assign(loop.status, b.const(32, OUTCOME.EXIT_AT));
         b.br(loop.exit);
       });
       const noCode = b.op('i32.eq', fetched, b.const(32, FETCH.NO_CODE));
@@ -146,7 +146,7 @@ function emitLookup(b: InstructionBuilder, loop: Loop): void {
 function emitMustDecode(b: InstructionBuilder, loop: Loop): void {
   b.setState(SLOT.RIP, loop.target);
   b.setState(SLOT.EXIT_REASON, b.const(32, INTERNAL.DECODE));
-  b.assign(loop.status, b.const(32, AT_RIP));
+  b.assign(loop.status, b.const(32, OUTCOME.EXIT_AT));
   b.br(loop.exit);
 }
 
@@ -259,7 +259,7 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
 function emitLeave(b: InstructionBuilder): void {
   b.release();
   const [pc, status, budget] = [b.fixed(LOCAL.PC), b.fixed(LOCAL.STATUS), b.fixed(LOCAL.BUDGET)];
-  b.if(b.ne(status, b.const(32, AT_RIP)), () => {
+  b.if(b.ne(status, b.const(32, OUTCOME.EXIT_AT)), () => {
     const after = b.op('i32.eq', status, b.const(32, OUTCOME.EXIT_AFTER));
     const word = b.hostLoad(pc, 'i32', 2, RECORD.OFFSET);
     const length = b.shrU({ ...word, bits: 32 }, 12);

@@ -247,10 +247,10 @@ function emitCodeCheck(b: IntegerBuilder, hostPage: Value, from: Value, bytes: V
   const holdsCode = b.hostLoad(info, 'i32', 4, FRAME_INFO.MAP);
   b.if(holdsCode, () => {
     const chunks = b.hostLoad(info, 'i64', 8, FRAME_INFO.CHUNKS);
-    const one = b.const(64, 1);
-    const bit = (offset: Value): Value => b.shl(one, b.shrU(offset, 6));
-    const last = b.sub(b.add(from, bytes), one32(b));
-    const hit = b.and(chunks, b.or(bit(from), bit(last)));
+    const last = b.shrU(b.sub(b.add(from, bytes), one32(b)), 6);
+    const ones = b.const(64, -1);
+    const upTo = b.shrU(ones, b.sub(b.const(32, 63), last));
+    const hit = b.and(chunks, b.and(upTo, b.shl(ones, b.shrU(from, 6))));
     b.if(b.ne(hit, b.const(64, 0)), () => {
       setField(b, SLOT.EXIT_REASON, b.const(32, INTERNAL.CODE_HIT));
       setField(b, SLOT.EXIT_FRAME, b.shrU(hostPage, 12));

@@ -55,6 +55,7 @@ export class RecordWriter {
         const slot = registerSlot(instruction.opRegister(i));
         if (i === 0) u16[(at + RECORD.DST) / 2] = slot;
         else if (u32[(at + RECORD.SRC) / 4] === 0) u32[(at + RECORD.SRC) / 4] = slot;
+        else if (entry.kinds[0]?.kind === 'string-source') u16[(at + RECORD.DST) / 2] = slot;
       } else {
         shape = this.#writeMemory(at, instruction, opKind);
       }

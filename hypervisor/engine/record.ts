@@ -54,8 +54,8 @@ export const FRAME_INFO = {
 /** Fields of LAYOUT.SCRATCH. */
 // biome-ignore format: one row per field
 export const SCRATCH = {
-  CROSSING:  0x000, // 64 bytes: a copy of what an access that crosses a page touches
-  ONE_SHOT:  0x040, // records decoded to be run once
+  CROSSING:  0x1200, // 1 KiB: a copy of what an access that crosses a page touches
+  ONE_SHOT:  0x000, // records decoded to be run once
   LOG:       0x100, // u32 addresses of filled TLB entries
   LOG_LIMIT: 1024,
 } as const;

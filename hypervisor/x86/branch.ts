@@ -1,17 +1,11 @@
-/** JMP, Jcc, LOOP, CALL, RET within 64-bit code. Spec: SDM 2A, 2B. */
+/** JMP, LOOP, CALL, RET within 64-bit code. Spec: SDM 2A, 2B. */
 
 import type { Builder, Semantics, Value } from './builder.js';
-import { CONDITIONS } from './conditions.js';
-import { type Family, forms } from './define.js';
+import type { Family } from './define.js';
 import { popValue, pushValue } from './stack.js';
 import { GPR } from './state.js';
 
 const jump: Semantics = (b) => b.branchNear();
-
-const jumpIf =
-  (condition: number): Semantics =>
-  (b) =>
-    b.branchIf(b.flags.test(condition));
 
 const jumpTo: Semantics = (b, { dst }) => b.branch(b.read(dst));
 
@@ -66,10 +60,6 @@ export const branch: Family = (define) => {
   define(['Call_rm64'], callTo, target);
   define(['Retnq'], ret, { hot: [0], ends: true, last: true });
   define(['Retnq_imm16'], retAndRelease, { ends: true, last: true });
-  CONDITIONS.forEach((suffix, condition) => {
-    const codes = forms(`J${suffix}`, 'rel8_64 rel32_64');
-    define(codes, jumpIf(condition), { hot: [64], ends: true });
-  });
   for (const [bits, register] of [
     [64, 'RCX'],
     [32, 'ECX'],

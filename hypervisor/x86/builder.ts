@@ -116,6 +116,9 @@ export interface Builder {
   /** The effective address without the segment base: what LEA gives (i64). */
   offset(operand: Operand): Value;
 
+  /** Host address of a register operand: tells which register it is. */
+  slot(operand: Operand): Value;
+
   // ---- registers and processor state
   /** Bits of general register `n` (GPR), low part. */
   reg(n: number, bits: number): Value;
@@ -133,12 +136,15 @@ export interface Builder {
   loadAs(address: Value, type: Type, space?: Space): Value;
   store(address: Value, value: Value, space?: Space): void;
   /** A host address good for reading `bytes` from the address: see `hostLoad`. May fault; may be a scratch copy. */
-  translateRead(address: Value, bytes: number, space?: Space): Value;
+  translateRead(address: Value, bytes: number | Value, space?: Space): Value;
   /** A host address good for reading and writing. After the last `hostStore` to it, call `commit`. May fault. */
-  translateWrite(address: Value, bytes: number, space?: Space): Value;
+  translateWrite(address: Value, bytes: number | Value, space?: Space): Value;
   hostLoad(host: Value, type: Type, bytes?: number, offset?: number): Value;
   hostStore(host: Value, value: Value, bytes?: number, offset?: number): void;
   commit(host: Value): void;
+  /** Copies between host addresses as if all were read before any is written. */
+  memoryCopy(to: Value, from: Value, bytes: Value): void;
+  memoryFill(to: Value, byte: Value, bytes: Value): void;
 
   // ---- integers
   const(bits: number, value: number | bigint): Value;
@@ -221,6 +227,7 @@ export const OUTCOME = {
   EXIT_BEFORE: 2, // leave with SLOT.EXIT_REASON, rip at this instruction
   EXIT_AFTER:  3, // the same, rip after it
   NEXT_BLOCK:  4, // as NEXT, for instructions that end a block
+  EXIT_AT:     5, // leave with SLOT.EXIT_REASON, rip as SLOT.RIP has it
 } as const;
 
 /** The semantics of one instruction: emits it. */

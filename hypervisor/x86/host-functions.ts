@@ -16,8 +16,12 @@ export interface Machine {
    * -1 if it faults: the fault is recorded, return OUTCOME.EXIT_BEFORE.
    */
   translate(va: VirtAddr, access: number): number;
+  /** To be called after writing at a byte address of RAM: decoded code there is dropped after the instruction. */
+  written(at: number): void;
   /** Records an exception. @returns OUTCOME.EXIT_BEFORE, for the host function to return. */
   raise(vector: number, errorCode: number): number;
+  /** After SLOT.RIP and rflags were changed. @returns the outcome to return. */
+  resync(): number;
 }
 
 export interface HostImplementation extends HostFunction {

@@ -14,9 +14,10 @@ export const interrupts: Family = (define) => {
   define(['Int_imm8'], interrupt, last);
   define(['Int3'], (b) => b.raiseTrap(VECTOR.BP), last);
   define(['Int1'], (b) => b.raiseTrap(VECTOR.DB), last);
-  define(['Syscall'], (b) => b.exitAfter(EXIT.SYSCALL), last);
+  define(['Syscall'], (b) => b.exitAfter(EXIT.SYSCALL), { hot: [0], ends: true });
   define(
     [
+      'INVALID',
       'Ud2',
       'Ud0',
       ...forms('Ud0', 'r16_rm16 r32_rm32 r64_rm64'),

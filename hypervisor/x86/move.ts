@@ -1,8 +1,7 @@
-/** MOV, MOVZX, MOVSX, LEA, XCHG, BSWAP, CMOVcc, SETcc and their like. Spec: SDM 2A, 2B. */
+/** MOV, MOVZX, MOVSX, LEA, XCHG and their like. Spec: SDM 2A, 2B. */
 
-import { HOT, WIDE } from './arithmetic.js';
+import { WIDE } from './arithmetic.js';
 import type { Semantics } from './builder.js';
-import { CONDITIONS } from './conditions.js';
 import { type Family, forms } from './define.js';
 import { GPR } from './state.js';
 
@@ -18,6 +17,12 @@ const movzx: Semantics = (b, { dst, src }) => b.write(dst, b.zeroExtend(b.read(s
 
 const movsx: Semantics = (b, { dst, src }) => b.write(dst, b.signExtend(b.read(src), dst.bits));
 
+/** MOVSXD without REX.W only moves. */
+const movsxd: Semantics = (b, { dst, src }) => {
+  const value = b.read(src);
+  b.write(dst, value.bits < dst.bits ? b.signExtend(value, dst.bits) : b.truncate(value, dst.bits));
+};
+
 const lea: Semantics = (b, { dst, src }) => b.write(dst, b.truncate(b.offset(src), dst.bits));
 
 const xchg: Semantics = (b, { dst, src }) => {
@@ -26,29 +31,6 @@ const xchg: Semantics = (b, { dst, src }) => {
   b.write(dst, right);
   b.write(src, left);
 };
-
-const bswap: Semantics = (b, { dst, size }) => {
-  const value = b.read(dst);
-  if (size === 16) return b.write(dst, b.const(16, 0)); // undefined by the manual; what processors do
-  const bytes = Array.from({ length: 16 }, (_, i) => (i < size / 8 ? size / 8 - 1 - i : i));
-  const vector = size === 64 ? b.op('i64x2.splat', value) : b.op('i32x4.splat', value);
-  const swapped = b.shuffle(vector, vector, bytes);
-  const lane = size === 64 ? 'i64x2.extract_lane' : 'i32x4.extract_lane';
-  return b.write(dst, { ...b.op(lane, swapped, 0), bits: size });
-};
-
-/** The source is read, and may fault, whatever the condition; a 32-bit destination is zero-extended even if not moved. */
-const cmov =
-  (condition: number): Semantics =>
-  (b, { dst, src }) => {
-    const value = b.read(src);
-    b.write(dst, b.select(b.flags.test(condition), value, b.read(dst)));
-  };
-
-const set =
-  (condition: number): Semantics =>
-  (b, { dst }) =>
-    b.write(dst, b.truncate(b.flags.test(condition), 8));
 
 /** XLAT: al = [rbx + al]. */
 const xlat: Semantics = (b, { dst }) => {
@@ -77,13 +59,12 @@ export const move: Family = (define) => {
   define(forms('Movsx', 'r16_rm8 r32_rm8 r64_rm8 r16_rm16 r32_rm16 r64_rm16'), movsx, {
     hot: WIDE,
   });
-  define(forms('Movsxd', 'r16_rm16 r32_rm32 r64_rm32'), movsx, { hot: WIDE });
+  define(forms('Movsxd', 'r16_rm16 r32_rm32 r64_rm32'), movsxd, { hot: WIDE });
   define(forms('Lea', 'r16_m r32_m r64_m'), lea, { hot: WIDE });
   define(forms('Xchg', 'rm8_r8 rm16_r16 rm32_r32 rm64_r64 r16_AX r32_EAX r64_RAX'), xchg, {
     hot: WIDE,
   });
   define(forms('Movnti', 'm32_r32 m64_r64'), mov);
-  define(forms('Bswap', 'r16 r32 r64'), bswap, { hot: WIDE });
   define(['Xlat_m8'], xlat);
   define(['Cbw'], extendAccumulator(16));
   define(['Cwde'], extendAccumulator(32), { hot: [0] });
@@ -91,8 +72,4 @@ export const move: Family = (define) => {
   define(['Cwd'], signOfAccumulator(16));
   define(['Cdq'], signOfAccumulator(32), { hot: [0] });
   define(['Cqo'], signOfAccumulator(64), { hot: [0] });
-  CONDITIONS.forEach((suffix, condition) => {
-    define(forms(`Cmov${suffix}`, 'r16_rm16 r32_rm32 r64_rm64'), cmov(condition), { hot: WIDE });
-    define([`Set${suffix}_rm8`], set(condition), { hot: HOT });
-  });
 };

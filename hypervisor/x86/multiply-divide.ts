@@ -203,13 +203,13 @@ const THREE =
 export const multiplyDivide: Family = (define) => {
   const hot = { hot: [32, 64] } as const;
   // biome-ignore format: one row per instruction
-  const rows: readonly (readonly [names: string[], body: Semantics])[] = [
-    [forms('Mul', ONE),    (b, o) => multiply(b, o, false)],
-    [forms('Imul', ONE),   (b, o) => multiply(b, o, true)],
-    [forms('Imul', TWO),   multiplyTwo],
-    [forms('Imul', THREE), multiplyThree],
-    [forms('Div', ONE),    divideUnsigned],
-    [forms('Idiv', ONE),   divideSigned],
+  const rows: readonly (readonly [names: string[], body: Semantics, isHot: boolean])[] = [
+    [forms('Mul', ONE),    (b, o) => multiply(b, o, false), true],
+    [forms('Imul', ONE),   (b, o) => multiply(b, o, true),  false],
+    [forms('Imul', TWO),   multiplyTwo,                     true],
+    [forms('Imul', THREE), multiplyThree,                   true],
+    [forms('Div', ONE),    divideUnsigned,                  false],
+    [forms('Idiv', ONE),   divideSigned,                    false],
   ];
-  for (const [names, body] of rows) define(names, body, hot);
+  for (const [names, body, isHot] of rows) define(names, body, isHot ? hot : {});
 };

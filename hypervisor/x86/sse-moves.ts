@@ -4,7 +4,6 @@
 import type { Builder, Operand, Operands, Semantics, Type, Value } from './builder.js';
 import type { Family } from './define.js';
 import { enterMmx, fromLow32, fromLow64, readMmx, writeMmx } from './sse-vector.js';
-import { GPR } from './state.js';
 
 /** SSE semantics: #NM first, then the body. */
 export const sse =
@@ -102,8 +101,8 @@ const signMaskMmx: Semantics = (b, { dst, src }) => {
 };
 
 /** Stores the bytes whose mask byte has its top bit set, at DS:rDI (SDM 2B, MASKMOVDQU). */
-function maskedStore(b: Builder, value: Value, mask: Value, bytes: 8 | 16): void {
-  const host = b.translateWrite(b.reg(GPR.RDI, 64), bytes);
+function maskedStore(b: Builder, o: Operands, value: Value, mask: Value, bytes: 8 | 16): void {
+  const host = b.translateWrite(b.address(o.dst), bytes);
   const chosen = b.op('i8x16.shr_s', mask, b.const(32, 7));
   if (bytes === 16) {
     const old = b.hostLoad(host, 'v128');
@@ -114,8 +113,6 @@ function maskedStore(b: Builder, value: Value, mask: Value, bytes: 8 | 16): void
   }
   b.commit(host);
 }
-
-const NONE: Semantics = () => {};
 
 // biome-ignore format: one row per body
 export const sseMoves: Family = (define) => {
@@ -140,8 +137,7 @@ export const sseMoves: Family = (define) => {
   define(['Movmskps_r32_xmm', 'Movmskps_r64_xmm'],                                         sse(signMask('i32x4.bitmask')));
   define(['Movmskpd_r32_xmm', 'Movmskpd_r64_xmm'],                                         sse(signMask('i64x2.bitmask')));
   define(['Pmovmskb_r32_xmm', 'Pmovmskb_r64_xmm'],                                         sse(signMask('i8x16.bitmask')));
-  define(['Movnti_m32_r32', 'Movnti_m64_r64'],                                             (b, { dst, src }) => b.write(dst, b.read(src)));
-  define(['Maskmovdqu_rDI_xmm_xmm'],                                                       sse((b, o) => maskedStore(b, b.readAs(o.src, 'v128'), b.readAs(o.third, 'v128'), 16)));
+  define(['Maskmovdqu_rDI_xmm_xmm'],                                                       sse((b, o) => maskedStore(b, o, b.readAs(o.src, 'v128'), b.readAs(o.third, 'v128'), 16)));
 
   define(['Movd_mm_rm32', 'Movq_mm_rm64'],                                                 mmx(intoMmx));
   define(['Movd_rm32_mm', 'Movq_rm64_mm'],                                                 mmx(fromMmx));
@@ -149,6 +145,5 @@ export const sseMoves: Family = (define) => {
   define(['Movq2dq_xmm_mm'],                                                               mmx(mmxToVector));
   define(['Movdq2q_mm_xmm'],                                                               mmx(vectorToMmx));
   define(['Pmovmskb_r32_mm', 'Pmovmskb_r64_mm'],                                           mmx(signMaskMmx));
-  define(['Maskmovq_rDI_mm_mm'],                                                           mmx((b, o) => { maskedStore(b, readMmx(b, o.src), readMmx(b, o.third), 8); enterMmx(b); }));
-  define(['Sfence', 'Lfence', 'Mfence'],                                                   NONE);
+  define(['Maskmovq_rDI_mm_mm'],                                                           mmx((b, o) => { maskedStore(b, o, readMmx(b, o.src), readMmx(b, o.third), 8); enterMmx(b); }));
 };

@@ -41,23 +41,15 @@ const nothing: Semantics = () => {};
 /** CLFLUSH and its kin access the line as a read does. */
 const touch: Semantics = (b, { dst }) => void b.load(b.address(dst), 8);
 
-const CR4_FSGSBASE = 1 << 16;
-const requireFsGsBase = (b: Builder): void =>
-  b.if(b.isZero(b.and(b.state(SLOT.CR4, 'i32'), b.const(32, CR4_FSGSBASE))), () =>
-    b.raise(VECTOR.UD),
-  );
-
 const readBase =
   (slot: number): Semantics =>
   (b, { dst }) => {
-    requireFsGsBase(b);
     b.write(dst, b.truncate(b.state(slot, 'i64'), dst.bits));
   };
 
 const writeBase =
   (slot: number): Semantics =>
   (b, { dst }) => {
-    requireFsGsBase(b);
     const base = b.zeroExtend(b.read(dst), 64);
     b.if(isNotCanonical(b, base), () => b.raise(VECTOR.GP));
     b.setState(slot, base);
@@ -85,8 +77,7 @@ const popFlags =
     const image = b.zeroExtend(b.truncate(b.load(top, bits, 'stack'), Math.min(bits, 32)), 32);
     b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
     loadFlags(b, image, bits === 64 ? POPF_SYSTEM : POPF_WORD);
-    // control goes on through a look-up, where TF is seen
-    b.branch(b.nextRip());
+    b.if(b.and(image, b.const(32, RFLAGS.TF)), () => b.resync());
   };
 
 // biome-ignore format: one row per group
@@ -96,6 +87,7 @@ const PRIVILEGED: readonly string[] = [
   'Mov_r64_cr', 'Mov_cr_r64', 'Mov_r64_dr', 'Mov_dr_r64',
   'Lgdt_m1664', 'Lidt_m1664', ...forms('Lldt', 'rm16 r32m16 r64m16'), ...forms('Ltr', 'rm16 r32m16 r64m16'),
   ...forms('Lmsw', 'rm16 r32m16 r64m16'), 'Invlpg_m',
+  'Insb_m8_DX', 'Insw_m16_DX', 'Insd_m32_DX', 'Outsb_DX_m8', 'Outsw_DX_m16', 'Outsd_DX_m32',
   // not privileged by themselves, but what they tell belongs to the hypervisor
   'Sgdt_m1664', 'Sidt_m1664', ...forms('Sldt', 'rm16 r32m16 r64m16'), ...forms('Str', 'rm16 r32m16 r64m16'), ...forms('Smsw', 'rm16 r32m16 r64m16'),
 ];
@@ -114,7 +106,7 @@ export const system: Family = (define) => {
   const last = { ends: true, last: true } as const;
   define(PRIVILEGED, privileged, last);
   define(NOT_OFFERED, undefinedOpcode, last);
-  define(NOTHING, nothing);
+  define(NOTHING, nothing, { hot: [0, 16, 32, 64] });
   define(['Clflush_m8'], touch);
   define(['Cpuid'], cpuid);
   define(['Rdtsc'], readTsc);
@@ -123,6 +115,6 @@ export const system: Family = (define) => {
   define(forms('Rdgsbase', 'r32 r64'), readBase(SLOT.GS_BASE));
   define(forms('Wrfsbase', 'r32 r64'), writeBase(SLOT.FS_BASE));
   define(forms('Wrgsbase', 'r32 r64'), writeBase(SLOT.GS_BASE));
-  define(['Popfq'], popFlags(64), last);
-  define(['Popfw'], popFlags(16), last);
+  define(['Popfq'], popFlags(64));
+  define(['Popfw'], popFlags(16));
 };
