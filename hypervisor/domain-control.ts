@@ -173,7 +173,7 @@ export class DomainControl {
     const consolePort = checked(domain.events.allocateUnbound(0), 'no port left');
     const { kernel, ramdisk, memoryPages, cmdline = '' } = args;
     const request = { kernel, ramdisk, cmdline, memoryPages, storePort, consolePort };
-    const built = buildDomain(this.#parts.pv, this.#parts.services.ram, domain, request);
+    const built = buildDomain(this.#parts.pv, domain, request);
     if (isImageError(built)) throw asControlError(built);
     const { storeMfn, consoleMfn } = built;
     domain.grants.seed(GNTTAB_RESERVED_CONSOLE, asDomId(0), consoleMfn);
