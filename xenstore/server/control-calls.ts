@@ -1,7 +1,7 @@
 /** CONTROL: commands to the daemon itself. Spec: xenstore.txt, section "Miscellaneous". */
 import { failure } from '../protocol/errors.js';
 import { type Call, readNumber, stringsOf } from './call.js';
-import { QUOTA_NAMES } from './feature-calls.js';
+import { QUOTAS_NAMED } from './feature-calls.js';
 
 interface Command {
   readonly run: (call: Call, args: readonly string[]) => string;
@@ -76,18 +76,31 @@ function quota({ server }: Call, args: readonly string[]): string {
   if (args.length > 1) throw failure('EINVAL');
   const domid = args[0] === undefined ? undefined : readNumber(args[0]);
   if (domid !== undefined && server.domains.get(domid) === undefined) throw failure('ENOENT');
-  const quotas = server.quotasOf(domid);
-  const use = domid === undefined ? undefined : server.usageOf(domid);
-  const rows = Object.entries(QUOTA_NAMES).map(([name, key]) => {
-    const used = use?.[key];
-    return `${name.padEnd(17)}: ${used === undefined ? '' : `${used} of `}${quotas[key]}\n`;
-  });
-  return rows.join('');
+  return domid === undefined ? showLimits(server) : showUse(server, domid);
 }
+
+function showLimits(server: Call['server']): string {
+  const quotas = server.quotasOf();
+  const rows = Object.entries(QUOTAS_NAMED).map(
+    ([name, { key, text }]) => `${name.padEnd(17)}: ${pad(quotas[key])} ${text}\n`,
+  );
+  return `Quota settings:\n${rows.join('')}`;
+}
+
+function showUse(server: Call['server'], domid: number): string {
+  const use = server.usageOf(domid);
+  const rows = Object.entries(QUOTAS_NAMED).flatMap(([name, { key }]) => {
+    const used = use[key];
+    return used === undefined ? [] : [`${name.padEnd(16)}: ${pad(used)}\n`];
+  });
+  return `Domain ${domid}:\n${rows.join('')}`;
+}
+
+const pad = (value: number): string => String(value).padStart(8);
 
 function setQuota(server: Call['server'], args: readonly string[]): string {
   const [, name, value, ...more] = args;
-  const key = QUOTA_NAMES[name ?? ''];
+  const key = QUOTAS_NAMED[name ?? '']?.key;
   if (key === undefined || more.length > 0 || !/^\d{1,9}$/.test(value ?? '')) {
     throw failure('EINVAL');
   }

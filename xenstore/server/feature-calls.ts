@@ -7,17 +7,17 @@ import { failure } from '../protocol/errors.js';
 import type { QuotaName } from '../store/quotas.js';
 import { type Call, readNumber, stringsOf } from './call.js';
 
-/** The quotas a client can name, and what they are called here. */
+/** The quotas a client can name, in C xenstored's words, and what they are called here. */
 // biome-ignore format: one row per quota
-export const QUOTA_NAMES: Readonly<Record<string, QuotaName>> = {
-  'nodes':             'nodes',
-  'node-size':         'nodeSize',
-  'watches':           'watches',
-  'transactions':      'transactions',
-  'node-permissions':  'permissions',
-  'transaction-nodes': 'transactionNodes',
-  'outstanding':       'outstanding',
-  'path-max':          'pathLength',
+export const QUOTAS_NAMED: Readonly<Record<string, { readonly key: QuotaName; readonly text: string }>> = {
+  'nodes':             { key: 'nodes',            text: 'Nodes per domain' },
+  'watches':           { key: 'watches',          text: 'Watches per domain' },
+  'transactions':      { key: 'transactions',     text: 'Transactions per domain' },
+  'outstanding':       { key: 'outstanding',      text: 'Outstanding requests per domain' },
+  'transaction-nodes': { key: 'transactionNodes', text: 'Nodes accessed by a transaction' },
+  'node-size':         { key: 'nodeSize',         text: 'Size of a node' },
+  'path-max':          { key: 'pathLength',       text: 'Length of a path' },
+  'permissions':       { key: 'permissions',      text: 'Permissions of a node' },
 };
 
 /** GET_FEATURE [<domid>|] → <value>| */
@@ -48,7 +48,7 @@ export function setFeature(call: Call): void {
 export function getQuota(call: Call): string {
   requireYounger(call);
   const strings = stringsOf(call.packet.body).filter((text) => text !== '');
-  if (strings.length === 0) return `${Object.keys(QUOTA_NAMES).join(' ')}\0`;
+  if (strings.length === 0) return `${Object.keys(QUOTAS_NAMED).join(' ')}\0`;
   const { domid, quota } = quotaOf(call, strings);
   return `${call.server.quotasOf(domid)[quota]}\0`;
 }
@@ -67,7 +67,7 @@ function quotaOf(
   call: Call,
   strings: readonly string[],
 ): { domid: number | undefined; quota: QuotaName } {
-  const quota = QUOTA_NAMES[strings[strings.length - 1] ?? ''];
+  const quota = QUOTAS_NAMED[strings[strings.length - 1] ?? '']?.key;
   if (quota === undefined || strings.length > 2) throw failure('EINVAL');
   if (strings.length === 1) return { domid: undefined, quota };
   const domid = readNumber(strings[0]);
