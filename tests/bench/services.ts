@@ -1,7 +1,7 @@
 /** What Xen's services cost a guest, and how late its timers are. */
 
 import type { TestService } from '../support/service.js';
-import { figure, runBenchGuest } from './bench-guest.js';
+import { type Figures, figure, runBenchGuest } from './bench-guest.js';
 import { median, report } from './report.js';
 
 const ROUNDS = 3;
@@ -18,7 +18,7 @@ const XEN_IN_TCG: Readonly<Record<string, number>> = {
 };
 
 export async function benchServices(service: TestService): Promise<void> {
-  const rounds = [];
+  const rounds: Figures[] = [];
   for (let i = 0; i < ROUNDS; i++) rounds.push(await runBenchGuest(service, 'bench-xen'));
   const names = [...(rounds[0]?.keys() ?? [])]
     .filter((key) => key.endsWith(' ps'))
