@@ -6,8 +6,6 @@
  */
 #include "kit.h"
 
-static bool have_store;
-
 static void greet(void) {
   u32 version = (u32)xen_version(XENVER_version, NULL);
   char extra[16] = "";
@@ -136,8 +134,7 @@ static void read_line(char *line, size_t size) {
 int main(void) {
   char line[256];
   greet();
-  have_store = xs_init();
-  if (have_store) xs_watch("control/shutdown", "shutdown");
+  if (xs_init()) xs_watch_later("control/shutdown", "shutdown"); /* the prompt does not wait for the store */
   for (;;) {
     printk("hello> ");
     read_line(line, sizeof(line));

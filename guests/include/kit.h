@@ -194,6 +194,7 @@ s64 xs_remove(const char *path);
 s64 xs_open_for_all(const char *path);           /* everybody may read a node of ours */
 s64 xs_list(const char *path, char *names, size_t size); /* names follow each other, each with its NUL */
 s64 xs_watch(const char *path, const char *token);
+s64 xs_watch_later(const char *path, const char *token); /* does not wait for the answer */
 s64 xs_unwatch(const char *path, const char *token);
 bool xs_next_watch(char *path, size_t size, char *token, size_t token_size); /* false: none waits */
 bool xs_watch_waits(void);

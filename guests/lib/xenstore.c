@@ -79,18 +79,27 @@ static s64 error_number(const char *name) {
 
 struct part { const char *text; size_t length; };
 
-/** Sends one request made of parts and waits for its answer. Returns the payload's length or -errno. */
-static s64 request(u32 type, const struct part *parts, u32 count) {
-  static u32 next_id;
+static u32 last_id;
+
+/** Sends one request made of parts. */
+static s64 send(u32 type, const struct part *parts, u32 count) {
   if (!ring) return -ENOSYS;
-  struct xs_header header = {.type = type, .req_id = ++next_id, .tx_id = transaction};
+  struct xs_header header = {.type = type, .req_id = ++last_id, .tx_id = transaction};
   for (u32 i = 0; i < count; i++) header.len += (u32)parts[i].length;
   if (header.len > XS_PAYLOAD_MAX) return -E2BIG;
   put((const char *)&header, sizeof(header));
   for (u32 i = 0; i < count; i++) put(parts[i].text, parts[i].length);
   event_send(port);
+  return 0;
+}
+
+/** Sends a request and waits for its answer. Returns the payload's length or -errno. */
+static s64 request(u32 type, const struct part *parts, u32 count) {
+  struct xs_header header;
+  s64 result = send(type, parts, count);
+  if (result < 0) return result;
   do header = receive();
-  while (header.type == XS_WATCH_EVENT || header.req_id != next_id);
+  while (header.type == XS_WATCH_EVENT || header.req_id != last_id);
   return header.type == XS_ERROR ? error_number(answer) : (s64)header.len;
 }
 
@@ -118,6 +127,12 @@ s64 xs_list(const char *path, char *names, size_t size) {
 }
 s64 xs_remove(const char *path) { return request1(XS_RM, path); }
 s64 xs_watch(const char *path, const char *token) { return request2(XS_WATCH, path, token); }
+/** The answer comes like an event and is dropped: for a guest that must not wait for a slow store. */
+s64 xs_watch_later(const char *path, const char *token) {
+  struct part parts[] = {{path, strlen(path) + 1}, {token, strlen(token) + 1}};
+  return send(XS_WATCH, parts, 2);
+}
+
 s64 xs_unwatch(const char *path, const char *token) { return request2(XS_UNWATCH, path, token); }
 
 s64 xs_write(const char *path, const char *value) {
@@ -155,7 +170,7 @@ s64 xs_transaction_end(bool commit) {
   return result < 0 ? result : 0;
 }
 
-/** Takes in what already lies in the ring; only watch events can come unasked. */
+/** Takes in what already lies in the ring: watch events, and answers that nobody waits for. */
 bool xs_watch_waits(void) {
   if (ring && watch_head == watch_tail && READ_ONCE(ring->rsp_prod) != ring->rsp_cons) receive();
   return watch_head != watch_tail;
