@@ -19,6 +19,7 @@ import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
+import { storeRoutes, storeSockets } from './api/xenstore.js';
 import type { Services } from './domains/services.js';
 
 export interface AppOptions {
@@ -51,7 +52,13 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));
   await app.register(hostRoutes(services));
-  const sockets = [consoleSocket(services), traceSocket(services), eventSocket(services)];
+  await app.register(storeRoutes(services));
+  const sockets = [
+    consoleSocket(services),
+    traceSocket(services),
+    eventSocket(services),
+    ...storeSockets(services),
+  ];
   installWebSockets(app, sockets);
   return app;
 }
@@ -73,7 +80,7 @@ async function installOpenApi(app: FastifyInstance): Promise<void> {
         title: 'Xenolith',
         version: '1',
         description:
-          'A Xen that needs no hardware. WebSockets beside the routes listed here: /v1/domains/{id}/console, /v1/trace, /v1/events.',
+          'A Xen that needs no hardware. WebSockets beside the routes listed here: /v1/domains/{id}/console, /v1/trace, /v1/events, /v1/xenstore/watch, /v1/xenstore-inspector/requests.',
       },
     },
     transform: jsonSchemaTransform,

@@ -12,6 +12,7 @@ import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
 import { Images } from './domains/images.js';
 import type { Services } from './domains/services.js';
+import { StoreTree } from './domains/store-tree.js';
 import { TraceFeed } from './domains/trace-feed.js';
 import { HypervisorThread, type Machine } from './host/hypervisor-thread.js';
 import { startStore } from './host/store.js';
@@ -50,9 +51,9 @@ export async function startService(
   const images = new Images(options); // kernels and RAM disks
   const events = new EventLog(); // what happens to domains, numbered
   const domains = new Domains({ privcmd, store }, images, events); // their life cycle
-  const trace = new TraceFeed(privcmd, machine.ram); // hypercalls as they happen
+  const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
   const host = new HostFacts(privcmd, product()); // figures
-  const services = { domains, images, events, trace, host };
+  const services = { domains, images, events, trace, host, store: new StoreTree(server, store) };
   const app = await buildApp(services, options); // HTTP and WebSocket
   const url = await listen(app, options.port);
   const close = () => {

@@ -34,6 +34,8 @@ export function installNotFound(app: FastifyInstance, socketPaths: readonly stri
 function matches(pattern: string, path: string): boolean {
   const want = pattern.split('/');
   const have = path.split('/');
+  if (want.at(-1) === '*')
+    return have.length >= want.length && path.startsWith(pattern.slice(0, -1));
   return (
     want.length === have.length && want.every((part, i) => part.startsWith(':') || part === have[i])
   );

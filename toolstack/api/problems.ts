@@ -23,6 +23,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
   'name-in-use':            { status: 409, title: 'The name is in use' },
   'wrong-state':            { status: 409, title: 'Not in this state' },
+  'store-refused':          { status: 409, title: 'XenStore refused' },
   'too-large':              { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body is of a type that is not taken here' },
   'upgrade-required':       { status: 426, title: 'This is a WebSocket' },

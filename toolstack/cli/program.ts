@@ -10,6 +10,7 @@ import { formatInfo, formatList } from './format.js';
 import { attach } from './terminal.js';
 import { traceCommand } from './trace.js';
 import { waitForEnd } from './wait.js';
+import { addStoreCommands } from './xenstore.js';
 
 const DEFAULT_URL = 'http://127.0.0.1:8732';
 
@@ -23,6 +24,7 @@ export function program(): Command {
   addQueries(xl, client);
   addActions(xl, client);
   addHost(xl, client);
+  addStoreCommands(xl, client);
   traceCommand(xl, client);
   return xl;
 }

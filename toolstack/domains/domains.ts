@@ -71,6 +71,11 @@ export class Domains {
     return this.#describe(this.#registry.require(id));
   }
 
+  /** The domain of that name or uuid, if there is one now. */
+  domidOf(id: string): number | undefined {
+    return this.#registry.lookup(id)?.domid;
+  }
+
   console(id: string): Console {
     return this.#registry.require(id).console;
   }

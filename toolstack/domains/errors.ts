@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'bad-image',
   'bad-value',
   'input-refused',
+  'store-refused',
   'hypervisor-refused',
   'hypervisor-gone',
 ] as const;

@@ -52,6 +52,11 @@ export class Registry {
     this.#ended = this.#ended.filter((other) => other !== record);
   }
 
+  /** Among the domains that exist. */
+  lookup(id: string): DomainRecord | undefined {
+    return this.live().find((record) => isNamed(record, id));
+  }
+
   /** Domains that exist come before those that have ended, newer before older. */
   require(id: string): DomainRecord {
     const candidates = [...this.#live, ...this.#ended.toReversed()];

@@ -4,6 +4,7 @@ import type { Domains } from './domains.js';
 import type { EventLog } from './event-log.js';
 import type { HostFacts } from './host-facts.js';
 import type { Images } from './images.js';
+import type { StoreTree } from './store-tree.js';
 import type { TraceFeed } from './trace-feed.js';
 
 export interface Services {
@@ -12,4 +13,5 @@ export interface Services {
   readonly events: EventLog;
   readonly host: HostFacts;
   readonly trace: TraceFeed;
+  readonly store: StoreTree;
 }

@@ -1,0 +1,150 @@
+/** xl as its users type it: each verb run as a program against a real service, its output and its exit status. */
+
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, startTestService, type TestService } from '../support/service.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService({ memory: 64 });
+});
+afterAll(() => service.close());
+afterEach(async () => {
+  const { json } = await service.request('GET', '/v1/domains');
+  for (const { uuid } of json.domains) await service.request('DELETE', `/v1/domains/${uuid}`);
+});
+
+interface Run {
+  readonly status: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** @param input typed to it; standard input stays open until the program ends if it is a function that waits for output. */
+function xl(args: string, input?: string): Promise<Run> {
+  const words = [
+    '--import',
+    'tsx',
+    'toolstack/cli/xl.ts',
+    '--host',
+    service.url,
+    ...args.split(' '),
+  ];
+  const child = spawn(process.execPath, words, { cwd: ROOT });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => {
+    out += data;
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    err += data;
+  });
+  if (input !== undefined) child.stdin.write(input);
+  return new Promise((resolve) => child.on('close', (status) => resolve({ status, out, err })));
+}
+
+const create = () => xl('create name=hello kernel=hello memory=4');
+
+describe('xl', () => {
+  test('create, list, domid, domname, pause, unpause, destroy', async () => {
+    expect(await create()).toEqual({ status: 0, out: '', err: '' });
+    const list = await xl('list');
+    expect(list.out.split('\n')[0]).toBe(
+      'Name                                        ID   Mem VCPUs\tState\tTime(s)',
+    );
+    expect(list.out).toMatch(/^hello {36} +\d+ +4 +1 {5}[r-][b-]-{4} +\d+\.\d\n/m);
+    const domid = (await xl('domid hello')).out.trim();
+    expect((await xl(`domname ${domid}`)).out).toBe('hello\n');
+    await xl('pause hello');
+    expect((await xl('list hello')).out).toContain('--p---');
+    await xl('unpause hello');
+    expect(JSON.parse((await xl('list -l')).out)).toMatchObject([{ name: 'hello' }]);
+    expect((await xl('destroy hello')).status).toBe(0);
+    expect((await xl('list')).out.trim().split('\n')).toHaveLength(1);
+  });
+
+  test('create from a configuration file, with a kernel that is a file here', async () => {
+    const file = join(service.folder, 'guest.cfg');
+    const kernel = join(ROOT, 'guests/images/hello.elf');
+    writeFileSync(
+      file,
+      `name = "fromfile"\nkernel = "${kernel}"\nmemory = 4\nextra = "from a file"\n`,
+    );
+    const run = await xl(`create ${file}`);
+    expect(run).toEqual({ status: 0, out: '', err: `Parsing config from ${file}\n` });
+    await eventually(
+      async () => (await xl('console --history fromfile')).out,
+      (text) => text.includes('"from a file"'),
+    );
+    expect((await xl(`create -n ${file} name=dry`)).out).toContain('"name": "dry"');
+    expect((await xl('images')).out).toContain('-hello.elf');
+  });
+
+  test('console shows what was printed, types what is typed, and ends with the domain', async () => {
+    await create();
+    const run = await xl('console hello', 'echo typed by xl\rhalt\r');
+    expect(run.status).toBe(0);
+    expect(run.out).toContain('Hello from domain');
+    expect(run.out).toContain('\ntyped by xl');
+    expect(run.out).toContain('bye');
+  });
+
+  test('create -c attaches at once', async () => {
+    const run = await xl('create -c name=hello kernel=hello memory=4', 'halt\r');
+    expect(run.out).toContain('Hello from domain');
+  });
+
+  test('shutdown -w waits until the domain is gone, reboot -w until it is back', async () => {
+    await create();
+    const before = (await xl('domid hello')).out;
+    expect((await xl('reboot -w hello')).status).toBe(0);
+    expect((await xl('domid hello')).out).not.toBe(before);
+    expect((await xl('shutdown -w hello')).status).toBe(0);
+    expect((await xl('list hello --json')).out).toMatch(/"state": "(ended|shutdown)"/);
+  });
+
+  test('info and dmesg', async () => {
+    const { out } = await xl('info');
+    expect(out).toMatch(/^xen_version {12}: 4\.17/m);
+    expect(out).toMatch(/^free_memory {12}: \d+$/m);
+    expect((await xl('dmesg')).out).not.toBe('');
+  });
+
+  test('xenstore-*', async () => {
+    await xl('xenstore-write /data/a 1 /data/b 2');
+    expect((await xl('xenstore-read /data/a /data/b')).out).toBe('1\n2\n');
+    expect((await xl('xenstore-list /data')).out).toBe('a\nb\n');
+    expect((await xl('xenstore-ls -f -p /data')).out).toBe(
+      '/data/a = "1"   (n0)\n/data/b = "2"   (n0)\n',
+    );
+    await xl('xenstore-chmod /data/a n0 r5');
+    expect((await xl('xenstore-ls -p /data')).out).toContain('a = "1"   (n0,r5)');
+    expect((await xl('xenstore-exists /data/a')).status).toBe(0);
+    expect((await xl('xenstore-watch -n 1 /data')).out).toBe('/data\n');
+    await xl('xenstore-rm /data');
+    expect((await xl('xenstore-exists /data/a')).status).toBe(1);
+  });
+
+  // biome-ignore format: one row per mistake
+  test.each([
+    ['destroy nobody',             'xl: There is no domain "nobody".'],
+    ['console nobody',             'xl: There is no domain "nobody".'],
+    ['create name=x',              'xl: the domain needs a kernel'],
+    ['create name=x kernel=none',  'xl: The kernel "none" is no image here.'],
+    ['create nofile',              'xl: cannot read nofile'],
+    ['create name=x kernel=hello pci=1', 'xl: pci=1: "pci" is not possible here'],
+    ['explode',                    "error: unknown command 'explode'"],
+  ])('%s is refused with exit status 1', async (args, message) => {
+    const { status, err } = await xl(args);
+    expect(err).toContain(message);
+    expect(status).toBe(1);
+  });
+
+  test('says so when there is no service', async () => {
+    const { status, err } = await xl('--host http://127.0.0.1:1 list');
+    expect(err).toContain('cannot reach http://127.0.0.1:1');
+    expect(status).toBe(1);
+  });
+});

@@ -1,0 +1,36 @@
+/**
+ * `/v1/trace?domain=&call=&class=&format=`: hypercalls as they happen, over WebSocket.
+ *
+ * With `format=json` each text frame holds one or more lines, each a TraceLine. With `format=binary` each binary frame holds one or
+ * more records of hypervisor/public/trace.ts. In both, a text frame `{"dropped":n}` stands where n records are missing: those that
+ * this reader did not take in time, and those overwritten in the ring before anybody read them, whomever they concerned.
+ */
+
+import type { Services } from '../domains/services.js';
+import { TraceFilter } from '../domains/trace-filter.js';
+import { TraceQuery } from '../schemas/trace.js';
+import { Outbox } from './outbox.js';
+import type { SocketRoute } from './websockets.js';
+
+export const traceSocket = ({ trace }: Services): SocketRoute => ({
+  path: /^\/v1\/trace$/,
+  open(_params, search) {
+    const query = TraceQuery.parse(Object.fromEntries(search));
+    const filter = new TraceFilter(query);
+    return (socket) => {
+      const outbox = new Outbox(socket);
+      const stop = trace.subscribe({
+        filter,
+        format: query.format,
+        sink: {
+          get full() {
+            return outbox.full;
+          },
+          deliver: (frame, records) => outbox.send(frame, records),
+          dropped: (records) => outbox.drop(records),
+        },
+      });
+      socket.on('close', stop);
+    };
+  },
+});
