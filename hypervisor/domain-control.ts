@@ -3,9 +3,8 @@
 import { Domain, type DomainServices, mfnsFor } from './common/domain.js';
 import { DEFAULT_WEIGHT, type Scheduler } from './common/scheduler.js';
 import { writeVcpuTime, writeWallClock } from './common/time.js';
-import { ControlError, checked } from './control-error.js';
+import { ControlError } from './control-error.js';
 import { asDomId } from './machine/types.js';
-import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from './public/grant-table.js';
 import type { CreateDomain, CreatedDomain, DomainInfo, VcpuInfo } from './public/privcmd.js';
 import type { ShutdownReason } from './public/sched.js';
 import { RUNSTATE } from './public/vcpu.js';
@@ -167,18 +166,13 @@ export class DomainControl {
     );
   }
 
-  /** Loads the image and offers domain 0 the ports and pages of XenStore and the console. */
+  /** Loads the image; the builder offers domain 0 the ports and pages of XenStore and the console. */
   #build(domain: Domain, args: CreateDomain): CreatedDomain {
-    const storePort = checked(domain.events.allocateUnbound(0), 'no port left');
-    const consolePort = checked(domain.events.allocateUnbound(0), 'no port left');
     const { kernel, ramdisk, memoryPages, cmdline = '' } = args;
-    const request = { kernel, ramdisk, cmdline, memoryPages, storePort, consolePort };
+    const request = { kernel, cmdline, memoryPages, ...(ramdisk && { ramdisk }) };
     const built = buildDomain(this.#parts.pv, domain, request);
     if (isImageError(built)) throw asControlError(built);
-    const { storeMfn, consoleMfn } = built;
-    domain.grants.seed(GNTTAB_RESERVED_CONSOLE, asDomId(0), consoleMfn);
-    domain.grants.seed(GNTTAB_RESERVED_XENSTORE, asDomId(0), storeMfn);
-    return { domid: domain.id, storeMfn, storePort, consoleMfn, consolePort };
+    return { domid: domain.id, ...built };
   }
 
   /** The domain is built: its vCPUs are known to the scheduler and wait for unpause, unless it is to run at once. */
