@@ -74,14 +74,14 @@ describe('xenstore-utils', () => {
 
   peerTest(missing, 'xenstore-watch -n', async () => {
     const child = spawn('xenstore-watch', ['-n', '4', '/w', '/v'], { env });
+    const exit = new Promise((resolve) => child.once('exit', resolve));
     let out = '';
     child.stdout.on('data', (chunk) => {
       out += chunk;
     });
     await expect.poll(() => out.split('\n').length).toBe(3);
     await tool('xenstore-write', '/w/a', '1', '/v', '2', '/u', '3');
-    const code = await new Promise((resolve) => child.once('exit', resolve));
-    expect(code).toBe(0);
+    expect(await exit).toBe(0);
     expect(out).toBe('/w\n/v\n/w/a\n/v\n');
   });
 

