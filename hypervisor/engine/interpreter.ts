@@ -240,6 +240,8 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
   const straddle = (): void => {
     const page = b.add(b.state(SLOT.PAGE_VA, 'i64'), b.const(64, 4096));
     const entry = tlbEntry(b, page);
+    const tag = b.hostLoad(entry, 'i64', 8, TLB_EXECUTE);
+    b.if(b.ne(tag, page), () => void b.runtime('fetch', [page])); // a fault is found again when it is decoded
     const isPage = b.eq(b.hostLoad(entry, 'i64', 8, TLB_EXECUTE), page);
     const id = b.hostLoad(entry, 'i32', 4, TLB_EXECUTE + TLB.MAP_ID);
     const isCode = b.op('i32.eq', id, b.hostLoad(pc, 'i32', 4, RECORD.IMM));
