@@ -16,7 +16,9 @@ type Shift = (b: Builder, value: Value, count: Value) => Shifted;
 
 const maskedCount = (b: Builder, count: Value, bits: number): Value =>
   b.and(b.zeroExtend(count, 32), b.const(32, bits === 64 ? 63 : 31));
-const lowBit = (b: Builder, value: Value): Value => b.and(b.truncate(value, 32), b.const(32, 1));
+/** Bit 0 as an i32: 32 bits wide, whatever the value is, for shifts within its own width would lose it. */
+const lowBit = (b: Builder, value: Value): Value =>
+  b.and(as32(b, b.truncate(value, 32)), b.const(32, 1));
 const as32 = (b: Builder, value: Value): Value => b.zeroExtend(value, 32);
 /** Bit `position` (i32) of a value as an i32 0 or 1. */
 const bitAt = (b: Builder, value: Value, position: Value): Value =>
@@ -155,10 +157,10 @@ type Double = (
 const doubleLeft: Double = (b, value, fill, count) => {
   const n = value.bits;
   if (n === 16) {
-    // value:fill:value, so that counts above 16 (undefined) shift in the value again as processors do
+    // value:fill:fill, so that counts above 16 (undefined) shift in the fill again, as AMD's processors do
     const whole = b.or(
       b.shl(b.zeroExtend(value, 64), 32),
-      b.or(b.shl(b.zeroExtend(fill, 64), 16), b.zeroExtend(value, 64)),
+      b.or(b.shl(b.zeroExtend(fill, 64), 16), b.zeroExtend(fill, 64)),
     );
     const moved = b.shl(whole, count);
     return { result: b.truncate(b.shrU(moved, 32), 16), carry: lowBit(b, b.shrU(moved, 48)) };
@@ -175,7 +177,7 @@ const doubleRight: Double = (b, value, fill, count) => {
   const before = b.sub(count, b.const(32, 1));
   if (n === 16) {
     const whole = b.or(
-      b.shl(b.zeroExtend(value, 64), 32),
+      b.shl(b.zeroExtend(fill, 64), 32),
       b.or(b.shl(b.zeroExtend(fill, 64), 16), b.zeroExtend(value, 64)),
     );
     return {
