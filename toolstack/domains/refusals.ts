@@ -1,6 +1,7 @@
 /** What the hypervisor refuses, in the words of the toolstack. */
 
 import { PrivcmdGone, PrivcmdRefusal } from '../../dom0/privcmd.js';
+import type { FieldProblem } from '../schemas/problem.js';
 import { CommandError } from './errors.js';
 
 const NO_MEMORY = new Set(['ENOMEM', 'ENOSPC']);
@@ -23,30 +24,16 @@ export function asCommandError(error: unknown): unknown {
   return new CommandError('hypervisor-refused', error.message, { errno });
 }
 
-/** The builder names the field of the image that it could not take. */
+/** The builder names the field of the image, or of the request, that does not fit. */
 function badImage({ errno, detail }: PrivcmdRefusal, field: string): CommandError {
-  const expected = detail['expected'] === undefined ? undefined : String(detail['expected']);
-  const found = detail['found'] === undefined ? undefined : String(detail['found']);
-  const facts = [
-    expected === undefined ? '' : `expected ${expected}`,
-    found === undefined ? '' : `found ${found}`,
-  ].filter((fact) => fact !== '');
-  const text = `${field}: ${String(detail['message'])}`;
-  return new CommandError(
-    'bad-image',
-    `${text}${facts.length > 0 ? ` (${facts.join(', ')})` : ''}.`,
-    {
-      errno,
-      errors: [
-        {
-          pointer: '/kernel',
-          detail: text,
-          ...(expected !== undefined && { expected }),
-          ...(found !== undefined && { found }),
-        },
-      ],
-    },
-  );
+  const message = String(detail['message']);
+  const error: FieldProblem = {
+    pointer: field === 'memory' ? '/memory' : '/kernel',
+    detail: message.startsWith(field) ? message : `${field}: ${message}`,
+    ...(detail['expected'] !== undefined && { expected: String(detail['expected']) }),
+    ...(detail['found'] !== undefined && { found: String(detail['found']) }),
+  };
+  return new CommandError('bad-image', `${error.detail}.`, { errno, errors: [error] });
 }
 
 const numbersOf = (detail: Readonly<Record<string, unknown>>): Record<string, number> =>

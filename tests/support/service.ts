@@ -1,0 +1,154 @@
+/** A whole service for tests: the real hypervisor, on loopback, on a port that is free. */
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RawData, WebSocket } from 'ws';
+import { DEFAULTS, type ServiceOptions } from '../../toolstack/options.js';
+import { type Service, startService } from '../../toolstack/service.js';
+
+export interface TestService extends Service {
+  /** The folder that holds its uploads and its store socket. */
+  readonly folder: string;
+  /** A request with a JSON body, if any. */
+  request(method: string, path: string, body?: unknown): Promise<Answer>;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it with matchers
+  readonly json: any;
+}
+
+export async function startTestService(
+  options: Partial<ServiceOptions> = {},
+): Promise<TestService> {
+  const folder = mkdtempSync(join(tmpdir(), 'xenolith-'));
+  const service = await startService({
+    ...DEFAULTS,
+    port: 0,
+    memory: 256,
+    uploads: join(folder, 'images'),
+    storeSocket: join(folder, 'xenstored.sock'),
+    demo: undefined,
+    ...options,
+  });
+  return {
+    ...service,
+    folder,
+    request: (method, path, body) => request(service.url + path, method, body),
+    close: async () => {
+      await service.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function request(url: string, method: string, body: unknown): Promise<Answer> {
+  const response = await fetch(url, {
+    method,
+    ...(body !== undefined && {
+      body: JSON.stringify(body),
+      headers: { 'content-type': 'application/json' },
+    }),
+  });
+  const text = await response.text();
+  const isJson = response.headers.get('content-type')?.includes('json') === true;
+  const { status, headers } = response;
+  return { status, headers, text, json: isJson ? JSON.parse(text) : undefined };
+}
+
+/** A WebSocket with everything that came over it, and a way to wait for more. */
+export class TestSocket {
+  readonly socket: WebSocket;
+  readonly frames: { data: Buffer; binary: boolean }[] = [];
+  closed: { code: number; reason: string } | undefined;
+  #wake: () => void = () => undefined;
+
+  constructor(url: string, options: { headers?: Record<string, string> } = {}) {
+    this.socket = new WebSocket(url.replace(/^http/, 'ws'), options);
+    this.socket.on('message', (data: RawData, binary: boolean) => {
+      this.frames.push({ data: data as Buffer, binary });
+      this.#wake();
+    });
+    this.socket.on('close', (code, reason) => {
+      this.closed = { code, reason: String(reason) };
+      this.#wake();
+    });
+    this.socket.on('error', () => undefined);
+  }
+
+  /** Everything that came in frames of the kind, as text. */
+  output(binary = true): string {
+    const wanted = this.frames.filter((frame) => frame.binary === binary);
+    return Buffer.concat(wanted.map(({ data }) => data)).toString();
+  }
+
+  /** The text frames as JSON, one object a line. */
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into it with matchers
+  lines(): any[] {
+    return this.frames
+      .filter(({ binary }) => !binary)
+      .flatMap(({ data }) => data.toString().split('\n'))
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  }
+
+  opened(): Promise<void> {
+    if (this.socket.readyState === WebSocket.OPEN) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.socket.once('open', () => resolve());
+      this.socket.once('error', reject);
+    });
+  }
+
+  /** Waits until the condition holds; fails after the time with what has come so far. */
+  async until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+    const deadline = Date.now() + timeoutMs;
+    while (!condition()) {
+      const left = deadline - Date.now();
+      if (left <= 0) throw new Error(`no ${what} within ${timeoutMs} ms; so far: ${this.#tail()}`);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, Math.min(left, 250));
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** Waits for text in the binary output. */
+  shows(text: string, timeoutMs?: number): Promise<void> {
+    return this.until(() => this.output().includes(text), JSON.stringify(text), timeoutMs);
+  }
+
+  send(text: string): void {
+    this.socket.send(text);
+  }
+
+  close(): void {
+    this.socket.terminate();
+  }
+
+  #tail(): string {
+    return JSON.stringify((this.output() + this.output(false)).slice(-2000));
+  }
+}
+
+/** Polls until the condition holds. */
+export async function eventually<Result>(
+  look: () => Promise<Result>,
+  holds: (result: Result) => boolean,
+  timeoutMs = 20_000,
+): Promise<Result> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const result = await look();
+    if (holds(result)) return result;
+    if (Date.now() > deadline) throw new Error(`still ${JSON.stringify(result)}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
