@@ -129,6 +129,7 @@ export const gnttabCopy = struct('gnttab_copy', {
   dest: 'u64',
   destDomid: 'u16',
   destOffset: 'u16',
+  destPadding: { bytes: 4, align: 4 }, // source and dest are structs of 16 bytes in C
   len: 'u16',
   flags: 'u16', // GNTCOPY.*
   status: 's16', // out
