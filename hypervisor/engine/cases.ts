@@ -128,8 +128,9 @@ function placeOperands(
 ): PlacedOperand[] {
   const placed: PlacedOperand[] = [];
   const free = new Set<Field>(['dst', 'src', 'imm']);
+  const scatters = kinds[0]?.kind === 'string-source' && kinds.length === 3;
   kinds.forEach((operand, i) => {
-    const placedOperand = placeOperand(operand, i, { memory, target, free });
+    const placedOperand = placeOperand(operand, i, { memory, target, free, scatters });
     if (placedOperand) placed.push(placedOperand);
   });
   return placed;
@@ -139,6 +140,7 @@ interface Placement {
   readonly memory: MemoryShape | undefined;
   readonly target: TargetShape;
   readonly free: Set<Field>;
+  readonly scatters: boolean;
 }
 
 function placeOperand(
@@ -146,7 +148,7 @@ function placeOperand(
   i: number,
   placement: Placement,
 ): PlacedOperand | undefined {
-  const { memory, target, free } = placement;
+  const { memory, target, free, scatters } = placement;
   const { kind, bits, memoryBits } = operand;
   switch (kind) {
     case 'implied':
@@ -169,15 +171,13 @@ function placeOperand(
     default:
       if (kind === 'either' && memory)
         return { kind: 'memory', bits: memoryBits, field: 'memory', shape: memory };
-      return placeRegister(bits, i, free);
+      // the third operand of MASKMOVDQU takes the field that its first, which is memory, has left free
+      return placeRegister(bits, scatters && i === 2 ? 0 : i, free);
   }
 }
 
-/**
- * @returns undefined for a register for which there is no field left: it is a fixed one (CL), which the semantics
- * name themselves. The third of MASKMOVDQU, whose first operand is memory, takes the field of the first.
- */
+/** @returns undefined for a third register: it is a fixed one (CL), which the semantics name themselves. */
 function placeRegister(bits: number, i: number, free: Set<Field>): PlacedOperand | undefined {
-  const field: Field = i === 0 || !free.has('src') ? 'dst' : 'src';
+  const field: Field = i === 0 ? 'dst' : 'src';
   return free.delete(field) ? { kind: 'register', bits, field, shape: undefined } : undefined;
 }

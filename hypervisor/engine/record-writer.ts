@@ -45,7 +45,9 @@ export class RecordWriter {
       if (kind === 'target') {
         this.#writeImmediate(at, BigInt.asIntN(64, instruction.nearBranchTarget));
       } else if (kind === 'immediate') {
-        this.#placeImmediate(at, i, instruction.immediate(i));
+        const isSecond = i === 1 && entry.kinds[0]?.kind === 'immediate';
+        if (isSecond) this.#writeSecondImmediate(at, instruction.immediate(i));
+        else this.#placeImmediate(at, i, instruction.immediate(i));
       } else if (kind === 'stack-index') {
         this.#placeImmediate(at, i, BigInt(instruction.opRegister(i) - Register.ST0));
       } else if (kind === 'absolute') {
@@ -63,18 +65,18 @@ export class RecordWriter {
     return shape;
   }
 
-  /** The first immediate lies in IMM; the second, if the first is the first operand (ENTER), in DISP. */
-  #placeImmediate(at: number, operand: number, value: bigint): void {
+  /** The second immediate, where the first operand is one too (ENTER): no memory operand needs DISP then. */
+  #writeSecondImmediate(at: number, value: bigint): void {
     const { u32, i32 } = this.#ram;
+    i32[(at + RECORD.DISP) / 4] = Number(BigInt.asIntN(32, value));
+    u32[(at + RECORD.SRC) / 4] = at + RECORD.DISP;
+  }
+
+  /** The first immediate lies in IMM; as the second operand it looks like a register. */
+  #placeImmediate(at: number, operand: number, value: bigint): void {
+    const { u32 } = this.#ram;
     const isFree = u32[(at + RECORD.SRC) / 4] === 0;
-    const isSecond = operand === 1 && isFree && this.#ram.u8[at + RECORD.SCALE] !== 0;
-    if (isSecond) {
-      i32[(at + RECORD.DISP) / 4] = Number(BigInt.asIntN(32, value));
-      u32[(at + RECORD.SRC) / 4] = at + RECORD.DISP;
-      return;
-    }
     this.#writeImmediate(at, value);
-    if (operand === 0) this.#ram.u8[at + RECORD.SCALE] = 1; // IMM is taken
     if (operand === 1 && isFree) u32[(at + RECORD.SRC) / 4] = at + RECORD.IMM;
   }
 
