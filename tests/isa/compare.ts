@@ -12,7 +12,6 @@ import {
   RIP_OFFSET,
   ST_OFFSET,
   STATE_AREA,
-  STATE_BYTES,
   STOPPED,
   TOLERANCE,
   XMM_OFFSET,
@@ -172,15 +171,20 @@ export function disassemble(test: Case): string {
   return `${lines.join('; ')} [${Buffer.from(test.code).toString('hex')}]`;
 }
 
+/** Registers worth showing: those the text names (in any width) or a difference is about, and the control words. */
+function isRelevant(name: string, text: string): boolean {
+  const stem = name.replace(/^r(?=[a-ds])/, '').replace(/x$/, '');
+  if (/^(rflags|fcw|fsw|ftw|mxcsr|rip)$/.test(name)) return name !== 'rip';
+  return new RegExp(`\\b[er]?${stem}(x|h|l|w|d|b)?\\b`).test(text);
+}
+
 /** What was executed on what, and where the result differs. */
-export function describe(test: Case, differences: readonly string[], expected: Outcome): string {
-  const inputs = FIELDS.filter(({ offset, bytes }) => {
-    const junk = offset >= ST_OFFSET && offset + bytes <= STATE_BYTES;
-    const changed =
-      slice(test.state, { name: '', offset, bytes }) !==
-      slice(expected.state, { name: '', offset, bytes });
-    return !junk || changed || test.code.length < 16;
-  });
+export function describe(test: Case, differences: readonly string[]): string {
+  const text = `${disassemble(test)}\n    ${differences.join('\n    ')}`;
+  const isX87 = /^f|wait/.test(text);
+  const inputs = FIELDS.filter(
+    ({ name }) => isRelevant(name, text) || (isX87 && name.startsWith('st')),
+  );
   const input = inputs.map((field) => `${field.name}=${slice(test.state, field)}`).join(' ');
-  return `${disassemble(test)}\n    ${differences.join('\n    ')}\n    in: ${input}`;
+  return `${text}\n    in: ${input}`;
 }

@@ -89,7 +89,7 @@ export function place(c: CaseBuilder, size: number, alignment: number): bigint {
     case 6:
       return WINDOW - before;
     case 7:
-      return random.oneIn(2) ? 0x8000_0000_0000n + before : random.u64() | (1n << 62n);
+      return random.oneIn(2) ? 0x9000_0000_0000n + before : random.u64() | (1n << 62n);
     default: {
       const unit = random.oneIn(4)
         ? Math.max(alignment, 1)
@@ -328,7 +328,7 @@ export class Operands {
       case K.br64_4:
         instruction.setOpKind(n, OpKind.NearBranch64);
         instruction.nearBranch64 =
-          this.#choices.branchTarget ?? this.#c.rip + BigInt(this.#c.random.below(60)) + 16n;
+          this.#choices.branchTarget ?? this.#c.rip + BigInt(this.#c.random.below(60)) + 32n;
         return this.#operand('branch', 8, instruction.nearBranch64, Register.None);
       default:
         return undefined;

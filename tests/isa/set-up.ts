@@ -24,6 +24,14 @@ const shiftCount: SetUp = (c, { instruction }) => {
     c.setRegister(Register.CL, BigInt(c.random.below(c.random.oneIn(3) ? 256 : 72)));
 };
 
+/** A double shift by more than the operand's width is undefined (SDM 2B, SHLD). */
+const doubleShiftCount: SetUp = (c, operands) => {
+  const count = c.random.oneIn(3) ? c.random.below(256) : c.random.below(72);
+  const masked = sizeOf(operands) === 2 ? (count & ~31) | (count & 15) : count;
+  if (/_CL$/.test(Code[operands.instruction.code]!)) c.setRegister(Register.CL, BigInt(masked));
+  else operands.instruction.immediate8 = masked;
+};
+
 /** Half of the dividends are small enough for a quotient. */
 const dividend: SetUp = (c, operands) => {
   const { random } = c;
@@ -72,7 +80,9 @@ const equalPair: SetUp = (c, operands) => {
 /** Strings that are equal for a while, at two places that may run into each other or into a fault. */
 const strings: SetUp = (c, { instruction }) => {
   const { random } = c;
-  const from = place(c, random.oneIn(2) ? 64 : 8, 1);
+  // CMPS reads both strings in an order that is the processor's own: only one of them may fault.
+  const isPlain = /^Cmps/.test(Code[instruction.code]!);
+  const from = isPlain ? BigInt(DATA + 0x400 + random.below(0x1000)) : place(c, random.oneIn(2) ? 64 : 8, 1);
   const to = random.oneIn(4)
     ? from + BigInt(random.below(20) - 10)
     : place(c, random.oneIn(2) ? 64 : 8, 1);
@@ -172,7 +182,8 @@ const controlWord: SetUp = (c, operands) =>
 
 // biome-ignore format: one row per group of mnemonics
 const SET_UPS: readonly (readonly [RegExp, SetUp])[] = [
-  [/^(Shl|Shr|Sal|Sar|Rol|Ror|Rcl|Rcr|Shld|Shrd)_/,                   shiftCount],
+  [/^(Shl|Shr|Sal|Sar|Rol|Ror|Rcl|Rcr)_/,                             shiftCount],
+  [/^Sh[lr]d_/,                                                       doubleShiftCount],
   [/^I?div_/,                                                         dividend],
   [/^I?mul_rm(8|16|32|64)$/,                                          multiplicand],
   [/^Bt[srcq]?_rm/,                                                   bitOffset],
