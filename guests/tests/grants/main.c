@@ -58,7 +58,8 @@ static int copying(u16 self) {
   u8 *from = page_alloc(), *to = page_alloc();
   u32 ref = grant_access(self, va_to_mfn(from), true);
   memcpy(from + 100, "grant copy", 11);
-  CLAIM(try_copy(self, ref, to, 100, 11) == GNTST_okay && !strcmp((char *)to, "grant copy"), "copy: %s", (char *)to);
+  s16 status = try_copy(self, ref, to, 100, 11);
+  CLAIM(status == GNTST_okay && !strcmp((char *)to, "grant copy"), "copy: status %d, \"%s\"", status, (char *)to);
   CLAIM(try_copy(self, ref, to, 4090, 100) != GNTST_okay, "a copy across the end of the page");
   CLAIM(try_copy(self, 100000, to, 0, 8) == GNTST_bad_gntref, "copy of reference 100000");
   CLAIM(grant_end(ref), "a copied grant stays in use");
