@@ -58,10 +58,9 @@ export class M2p {
     return high === INVALID ? undefined : high * 0x1_0000_0000 + (this.#ram.u32[at] ?? 0);
   }
 
-  /** @returns the byte address of the page that holds byte `offset` of the table, -1 past its end. */
+  /** @returns the byte address of the page that holds byte `offset` of the table; past its end all is invalid. */
   pageAddress(offset: number): number {
     const index = Math.floor(offset / PAGE_SIZE);
-    if (index >= this.#pages.length) return -1;
     return (this.#pages[index] ?? this.#invalidPage) * PAGE_SIZE;
   }
 

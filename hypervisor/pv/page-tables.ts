@@ -30,6 +30,8 @@ import {
 
 const { PRESENT, RW, ACCESSED, DIRTY } = PTE;
 const AD = ACCESSED | DIRTY;
+/** What an entry holds for "no frame": all bits of the field. */
+const NO_MFN = 0xff_ffff_ffff;
 
 /** Refused when an L1 entry cannot have its frame as it wants it (Xen: "Error getting mfn … from L1 entry"). */
 const L1_REFUSED = -ERRNO.EBUSY;
@@ -124,8 +126,7 @@ export class PageTables implements TypedContents {
       return types.refuse(-ERRNO.EINVAL, { kind: 'bad-flags', level: 1, entry, flags: bad });
     }
     const mfn = pteMfn(lo, hi);
-    // A frame that is nobody's RAM counts as device memory, which needs a right that no domain here has.
-    if (!types.refs[mfn]) return types.refuse(-ERRNO.EPERM, { kind: 'no-frame', mfn });
+    if (!types.refs[mfn]) return types.refuse(noFrameResult(mfn), { kind: 'no-frame', mfn });
     if (types.isAlias(mfn)) return types.refuse(L1_REFUSED, { kind: 'not-mappable', mfn });
     if (lo & RW) {
       const result = types.getType(mfn, PGT.WRITABLE);
@@ -277,6 +278,9 @@ export class PageTables implements TypedContents {
     return this.#u32[this.#types.table(table) + slot * 2 + 1] as number;
   }
 }
+
+/** A frame that is nobody's RAM counts as device memory, which needs a right that no domain here has; all ones is no frame. */
+const noFrameResult = (mfn: number): number => (mfn === NO_MFN ? -ERRNO.EINVAL : -ERRNO.EPERM);
 
 /** Slots 256 to 271 of a top-level table are Xen's: what a guest has there is never looked at. */
 function isXenSlot(level: PageType, slot: number): boolean {

@@ -10,8 +10,7 @@ import type { Ram } from '../machine/ram.js';
 import { asFrame, asVirtAddr, type Frame, type VirtAddr } from '../machine/types.js';
 import {
   FLAT,
-  HYPERVISOR_VIRT_END,
-  HYPERVISOR_VIRT_START,
+  MACH2PHYS_VIRT_END,
   MACH2PHYS_VIRT_START,
   XEN_EMULATE_PREFIX,
 } from '../public/arch-x86.js';
@@ -257,7 +256,13 @@ export class Pv {
     if (v.inKernel && (errorCode & (write | PAGE_FAULT.RESERVED)) === write) {
       if (this.#readOnlyFault.handle(v, cr2)) return;
     }
-    this.traps.injectPageFault(v, cr2, errorCode);
+    this.traps.injectPageFault(v, cr2, errorCode | this.#m2pPresent(v, cr2));
+  }
+
+  /** The machine-to-physical table is mapped, though it cannot be written: such a fault is one of protection. */
+  #m2pPresent(v: PvVcpu, va: VirtAddr): number {
+    const isM2p = va >= MACH2PHYS_VIRT_START && va < MACH2PHYS_VIRT_END;
+    return isM2p && (v.inKernel || !v.pv.m2pStrict) ? PAGE_FAULT.PRESENT : 0;
   }
 
   /** The guest asked to be told of FPU use: it is, once. */
@@ -273,8 +278,9 @@ export class Pv {
     const { vector, length } = exit;
     const dpl = (v.trapFlags[vector] ?? 0) & 3;
     const direct = vector === VECTOR.BP || vector === VECTOR.OF;
-    const allowed = v.inKernel || dpl === 3;
-    if (!direct && (!allowed || v.trapAddress[vector] === 0)) {
+    // To Xen the kernel of a guest is not ring 0: a gate of its own with DPL 0 is closed to it too.
+    const allowed = dpl >= (v.inKernel ? 1 : 3);
+    if (!direct && !allowed) {
       this.traps.injectException(v, VECTOR.GP, vector * 8 + 2);
       return;
     }
@@ -321,9 +327,7 @@ export class Pv {
 
   /** @returns the page behind an address in Xen's range: the machine-to-physical table, to be read only. */
   hypervisorRange(va: VirtAddr, access: number): number {
-    if (access !== ACCESS.READ || va < HYPERVISOR_VIRT_START || va >= HYPERVISOR_VIRT_END) {
-      return -1;
-    }
+    if (access !== ACCESS.READ || va < MACH2PHYS_VIRT_START || va >= MACH2PHYS_VIRT_END) return -1;
     const v = this.current;
     if (!v || (!v.inKernel && v.pv.m2pStrict)) return -1;
     return v.pv.m2p.pageAddress(va - MACH2PHYS_VIRT_START);
