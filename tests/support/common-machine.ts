@@ -19,7 +19,7 @@ const MIB = 1024 * 1024;
 
 export class CommonMachine {
   readonly ram = Ram.allocate(32 * MIB);
-  readonly clock = new ManualClock(1_700_000_000_123_456_789);
+  readonly clock = new ManualClock(1_700_000_000_000_000_000);
   readonly timers = new Timers();
   readonly scheduler = new Scheduler(this.timers);
   readonly frames = new FramePool(new HostFrames(this.ram), () => undefined);

@@ -249,6 +249,8 @@ export class Guest {
     const prod = Atomics.load(u32, (this.#ring + RING.OUT_PROD) >>> 2);
     let at = Atomics.load(u32, cons);
     if (at === prod) return;
+    // A guest may write anything into its ring.
+    if ((prod - at) >>> 0 > RING_SIZE.OUT) at = (prod - RING_SIZE.OUT) >>> 0;
     while (at !== prod) {
       this.output += String.fromCharCode(u8[this.#ring + RING.OUT + (at % RING_SIZE.OUT)] ?? 0);
       at = (at + 1) >>> 0;
