@@ -1,7 +1,7 @@
 /** mmuext_op (26): pin and unpin page tables, change their base, flush, LDT, clear and copy pages. Spec: xen-abi §1.4. */
 
 import { PAGE_SIZE } from '../machine/layout.js';
-import { canonical, type VirtAddr } from '../machine/types.js';
+import { asFrame, canonical, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import { DOMID, MMUEXT, mmuextOp as request } from '../public/xen.js';
 import { PGT } from '../pv/page-types.js';
@@ -100,8 +100,9 @@ function clearPage(call: Hypercall, op: Operation): number {
   if (types.isAlias(op.mfn)) return EINVAL;
   const result = types.getPageAndType(op.mfn, PGT.WRITABLE);
   if (result) return result;
-  call.hv.ram.u32.fill(0, types.table(op.mfn), types.table(op.mfn) + PAGE_SIZE / 4);
-  call.hv.pv.frameWritten(types.frame(op.mfn));
+  const frame = asFrame(types.frame(op.mfn));
+  call.hv.ram.zeroFrame(frame);
+  call.hv.pv.frameWritten(frame);
   types.putPageAndType(op.mfn);
   return 0;
 }

