@@ -30,7 +30,7 @@ export interface GuestNode {
 }
 
 export const domainPath = (domid: number): string => `/local/domain/${domid}`;
-export const vmPath = (uuid: string): string => `/vm/${uuid}`;
+const vmPath = (uuid: string): string => `/vm/${uuid}`;
 const libxlPath = (domid: number): string => `/libxl/${domid}`;
 
 /** Trees that go with the domain. */

@@ -3,7 +3,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 
-export const ADDRESS = '127.0.0.1';
+const ADDRESS = '127.0.0.1';
 
 /** @returns the URL under which the service answers. */
 export async function listen(app: FastifyInstance, port: number): Promise<string> {

@@ -14,7 +14,7 @@ export interface TestService extends Service {
   request(method: string, path: string, body?: unknown): Promise<Answer>;
 }
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -66,6 +66,9 @@ export class TestSocket {
   readonly frames: { data: Buffer; binary: boolean }[] = [];
   closed: { code: number; reason: string } | undefined;
   #wake: () => void = () => undefined;
+  /** Frames that have been parsed, and what was in them. */
+  #parsed = 0;
+  readonly #lines: unknown[] = [];
 
   constructor(url: string, options: { headers?: Record<string, string> } = {}) {
     this.socket = new WebSocket(url.replace(/^http/, 'ws'), options);
@@ -89,11 +92,13 @@ export class TestSocket {
   /** The text frames as JSON, one object a line. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into it with matchers
   lines(): any[] {
-    return this.frames
-      .filter(({ binary }) => !binary)
-      .flatMap(({ data }) => data.toString().split('\n'))
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
+    for (const { data, binary } of this.frames.slice(this.#parsed)) {
+      if (binary) continue;
+      const lines = data.toString().split('\n');
+      for (const line of lines) if (line !== '') this.#lines.push(JSON.parse(line));
+    }
+    this.#parsed = this.frames.length;
+    return this.#lines;
   }
 
   opened(): Promise<void> {

@@ -2,21 +2,19 @@
 
 import type { FieldProblem } from '../schemas/problem.js';
 
-export const ERROR_CODES = [
-  'no-such-domain',
-  'no-such-image',
-  'no-such-node',
-  'name-in-use',
-  'wrong-state',
-  'not-enough-memory',
-  'bad-image',
-  'bad-value',
-  'input-refused',
-  'store-refused',
-  'hypervisor-refused',
-  'hypervisor-gone',
-] as const;
-export type ErrorCode = (typeof ERROR_CODES)[number];
+export type ErrorCode =
+  | 'no-such-domain'
+  | 'no-such-image'
+  | 'no-such-node'
+  | 'name-in-use'
+  | 'wrong-state'
+  | 'not-enough-memory'
+  | 'bad-image'
+  | 'bad-value'
+  | 'input-refused'
+  | 'store-refused'
+  | 'hypervisor-refused'
+  | 'hypervisor-gone';
 
 export interface ErrorFacts {
   readonly errors?: FieldProblem[];

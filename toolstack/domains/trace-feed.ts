@@ -19,7 +19,7 @@ const LOOK_MS = 8;
 const BATCH = 128;
 
 /** Whoever listens. */
-export interface TraceSink {
+interface TraceSink {
   /** Whether a record given now would be lost: then it is only counted. */
   readonly full: boolean;
   /** Lines of JSON, one for each of `records`, or their bytes. */

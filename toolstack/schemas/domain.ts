@@ -28,7 +28,7 @@ export const POLICIES = ['destroy', 'restart', 'rename-restart', 'preserve'] as 
 const policy = (fallback: (typeof POLICIES)[number], when: string) =>
   z.enum(POLICIES).default(fallback).describe(`What becomes of the domain when it ${when}.`);
 
-export const DomainName = z
+const DomainName = z
   .string()
   .min(1)
   .max(64)
@@ -39,7 +39,7 @@ export const DomainName = z
   .regex(/\D/, 'must not be a number: it would be taken for a domid')
   .describe('Unique among the domains that exist.');
 
-export const ImageName = z
+const ImageName = z
   .string()
   .min(1)
   .max(255)

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { DOMAIN_STATES, SHUTDOWN_REASONS } from './domain.js';
 
-export const DOMAIN_EVENTS = [
+const DOMAIN_EVENTS = [
   'created',
   'paused',
   'unpaused',

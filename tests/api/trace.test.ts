@@ -1,0 +1,152 @@
+/** The trace over WebSocket: decoded, filtered, in bytes, and to readers who stop reading. */
+
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { TRACE_KIND, TRACE_RECORD_SIZE, traceRecord } from '../../hypervisor/public/trace.js';
+import { TraceLine } from '../../toolstack/schemas/trace.js';
+import { startTestService, type TestService, TestSocket } from '../support/service.js';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService({ memory: 128 });
+});
+afterAll(() => service.close());
+afterEach(async () => {
+  const { json } = await service.request('GET', '/v1/domains');
+  for (const { uuid } of json.domains) await service.request('DELETE', `/v1/domains/${uuid}`);
+});
+
+const create = async (name: string, kernel = 'hello', cmdline = ''): Promise<{ domid: number }> => {
+  const body = { name, kernel, cmdline, memory: 8 };
+  const answer = await service.request('POST', '/v1/domains', body);
+  expect(answer.status, answer.text).toBe(201);
+  return answer.json;
+};
+const listen = async (query: string): Promise<TestSocket> => {
+  const socket = new TestSocket(`${service.url}/v1/trace?${query}`);
+  await socket.opened();
+  return socket;
+};
+describe('a reader', () => {
+  test('sees the hypercalls of a booting guest with arguments, result, duration and rip', async () => {
+    const trace = await listen('');
+    const { domid } = await create('hello');
+    await trace.until(() => trace.lines().some(({ op }) => op === 'block'), 'a block');
+    const lines = trace.lines();
+    for (const line of lines) expect(TraceLine.parse(line)).toBeDefined();
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        kind: 'hypercall',
+        domid,
+        vcpu: 0,
+        name: 'xen_version',
+        op: 'version',
+        result: 0x40011,
+        rip: expect.stringMatching(/^0xffffffff8/),
+        text: expect.stringContaining(`d${domid}v0 xen_version(version) = 0x40011`),
+      }),
+    );
+    expect(lines).toContainEqual(
+      expect.objectContaining({
+        name: 'event_channel_op',
+        op: 'alloc_unbound',
+        args: expect.objectContaining({ dom: 'SELF' }),
+        output: { port: expect.any(String) },
+      }),
+    );
+    expect(lines.every(({ duration }) => duration >= 0)).toBe(true);
+    const numbers = lines.map(({ seq }) => seq);
+    expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    trace.close();
+  });
+
+  test('gets only the domains, calls and classes asked for', async () => {
+    const byName = await listen('domain=two');
+    const byCall = await listen('call=sched_op,xen_version');
+    const byClass = await listen('class=event');
+    const { domid: one } = await create('one');
+    const { domid: two } = await create('two');
+    const blocked = (socket: TestSocket, domid: number) =>
+      socket.lines().some((line) => line.domid === domid && line.op === 'block');
+    await byCall.until(() => blocked(byCall, one) && blocked(byCall, two), 'both');
+    await byName.until(() => blocked(byName, two), 'two');
+    const values = (socket: TestSocket, key: string) =>
+      new Set(socket.lines().map((line) => line[key]));
+    expect(values(byName, 'domid')).toEqual(new Set([two]));
+    expect(values(byCall, 'name')).toEqual(new Set(['sched_op', 'xen_version']));
+    expect(values(byClass, 'class')).toEqual(new Set(['event']));
+    for (const socket of [byName, byCall, byClass]) socket.close();
+  });
+
+  test('sees why a domain was crashed, and its faults if it asks for them', async () => {
+    const trace = await listen('class=fault,domain');
+    await create('faulty', 'hostile-no-handler');
+    await trace.until(() => trace.lines().some(({ kind }) => kind === 'domain'), 'the crash');
+    expect(trace.lines()).toContainEqual(expect.objectContaining({ kind: 'fault', name: '#UD' }));
+    trace.close();
+  });
+
+  test('gets records as bytes with format=binary', async () => {
+    const trace = await listen('format=binary&call=xen_version');
+    const { domid } = await create('hello');
+    await trace.until(() => trace.frames.length > 0, 'a frame');
+    const [frame] = trace.frames;
+    expect(frame?.binary).toBe(true);
+    expect((frame?.data.length ?? 1) % TRACE_RECORD_SIZE).toBe(0);
+    const bytes = new Uint8Array(frame?.data ?? []);
+    const record = traceRecord.decode(new DataView(bytes.buffer), 0);
+    expect(record).toMatchObject({ kind: TRACE_KIND.HYPERCALL, domid, op: 17, result: 0x40011n });
+    trace.close();
+  });
+});
+
+describe('a reader that stops reading', () => {
+  /** Calls a second that the busy guest makes, by the hypervisor's own count. */
+  async function pace(): Promise<number> {
+    const total = async () => (await service.request('GET', '/v1/host')).json.hypercalls.total;
+    const [before, start] = [await total(), performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    return ((await total()) - before) / (performance.now() - start);
+  }
+
+  test('does not slow the guest or other readers, costs bounded memory, and is told what it has missed', async () => {
+    await create('busy', 'hostile-event-storm');
+    const reading = await listen('domain=busy');
+    const alone = await pace();
+    // Without a filter each record of the ring is for it, so that everything can be accounted for.
+    const stalled = await listen('');
+    await stalled.until(() => stalled.frames.length > 0, 'the first records');
+    stalled.socket.pause();
+    const resident = async (): Promise<number> =>
+      (await service.request('GET', '/v1/host')).json.process.residentBytes;
+    // Long enough to fill the socket and the outbox.
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    const before = await resident();
+    const beside = await pace();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    expect((await resident()) - before).toBeLessThan(200 * 1024 * 1024);
+    expect(beside).toBeGreaterThan(alone * 0.5);
+    const heard = reading.frames.length;
+    await reading.until(() => reading.frames.length > heard, 'more for the reader that reads');
+    reading.close();
+
+    await service.request('DELETE', '/v1/domains/busy');
+    stalled.socket.resume();
+    const drops = () => stalled.lines().filter(({ dropped }) => dropped !== undefined);
+    await stalled.until(() => drops().length > 0, 'the report of drops');
+    const { domid } = await create('last');
+    await stalled.until(
+      () =>
+        stalled
+          .lines()
+          .slice(-50)
+          .some((line) => line.domid === domid),
+      'records after the drops',
+    );
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const numbers = stalled.lines().flatMap(({ seq }) => (seq === undefined ? [] : [seq]));
+    const reported = drops().reduce((sum, { dropped }) => sum + dropped, 0);
+    const written = (numbers.at(-1) ?? 0) - (numbers[0] ?? 0) + 1;
+    expect(numbers.length + reported).toBe(written);
+    stalled.close();
+  });
+});
