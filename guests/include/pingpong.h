@@ -2,7 +2,7 @@
  * What ping and pong agree on: how they meet, and the page they share.
  *
  *   pong writes  data/<pong>/ready = 1                         and opens it for everybody to read
- *   ping finds it in some /local/domain/N, grants a page to N, makes an unbound port for N, and writes
+ *   ping finds it in a /local/domain/N near its own, grants a page to N, makes an unbound port for N, and writes
  *                data/<ping>/{ref, port}, then data/<ping>/peer = N
  *   pong finds its own number there, maps the page, binds the port, and answers every message until GOODBYE.
  */
@@ -57,25 +57,32 @@ static inline bool consult(const char *domain, const char *name, const char *lea
   return xs_read(path, text, sizeof(text)) > 0 && parse_number(text, value);
 }
 
-/** Looks through all domains for data/<name>/<leaf>, optionally with one value. Returns the domain or -1. */
+/** Does this domain have data/<name>/<leaf>, optionally with one value? */
+static inline bool offers(s64 domid, const char *name, const char *leaf, s64 wanted) {
+  char domain[16];
+  u64 value;
+  snprintk(domain, sizeof(domain), "%ld", domid);
+  return domid > 0 && consult(domain, name, leaf, &value) && (wanted < 0 || value == (u64)wanted);
+}
+
+/** Looks at the domains around our own number: a guest may read what others opened, but not list them. */
 static inline s64 find_domain(const char *name, const char *leaf, s64 wanted) {
-  static char domains[2048];
-  s64 n = xs_list("/local/domain", domains, sizeof(domains));
-  for (char *domain = domains; domain < domains + n; domain += strlen(domain) + 1) {
-    u64 value, id;
-    if (!consult(domain, name, leaf, &value) || !parse_number(domain, &id)) continue;
-    if (wanted < 0 || value == (u64)wanted) return (s64)id;
+  s64 own = own_domid();
+  for (s64 distance = 1; distance <= 32; distance++) {
+    if (offers(own + distance, name, leaf, wanted)) return own + distance;
+    if (offers(own - distance, name, leaf, wanted)) return own - distance;
   }
   return -1;
 }
 
-/** Waits for such a domain, or takes the one given as domid=N on the command line. */
+/** Waits for such a domain, looking near our own number or only at the one given as domid=N. */
 static inline s64 await_domain(const char *name, const char *leaf, s64 wanted) {
   u64 patience = now() + cmdline_number("patience", 60) * 1000000000;
   for (;;) {
-    s64 found = find_domain(name, leaf, wanted);
+    s64 given = (s64)cmdline_number("domid", 0);
+    s64 found = given ? (offers(given, name, leaf, wanted) ? given : -1) : find_domain(name, leaf, wanted);
     if (found >= 0 || now() > patience) return found;
-    sleep_ns(5000000);
+    sleep_ns(10000000);
   }
 }
 

@@ -3,7 +3,7 @@
  *
  * ABI shown: publishing under one's own data/ with SET_PERMS, grant entries (access first granted, then ended when the flags
  * say nobody maps the frame), an interdomain event channel offered as unbound port, memory shared between two domains.
- * Command line: name=ping peer=pong count=100000 window=32 patience=60.
+ * Command line: name=ping peer=pong [domid=N] count=100000 window=32 patience=60.
  */
 #include "pingpong.h"
 

@@ -3,7 +3,7 @@
  *
  * ABI shown: reading nodes of another domain that it opened for us, mapping a grant at an address of our choice, binding the
  * other end of an unbound event channel, unmapping before the end so that the lender gets its page back.
- * Command line: name=pong peer=ping patience=60.
+ * Command line: name=pong peer=ping [domid=N] patience=60.
  */
 #include "pingpong.h"
 

@@ -1,7 +1,7 @@
 /**
  * Hostile: a million hypercalls with random numbers and arguments: small numbers, pointers to random structures, frames, nonsense.
  * Expected: survives. In this first part only calls that end the run by definition are left out (iret, shutdown, block,
- * down, watchdog) or that would only shoot its own foot (its own code and stack as target), and it repairs its own callbacks now and
+ * down, watchdog, an NMI to itself) or that would only shoot its own foot (its own code and stack as target), and it repairs its own callbacks now and
  * then. With reckless=N it then makes N more that leave nothing out: any outcome is right, as long as it is this domain's alone.
  * Command line: count=N (default 1000000), seed=N, reckless=N.
  */
@@ -45,7 +45,7 @@ static bool fatal(u32 number, u64 command) {
     case HC_set_debugreg:     return command == 7;
     case HC_sched_op:         return command != SCHEDOP_yield;
     case 6:                   return command != 0; /* sched_op_compat */
-    case HC_vcpu_op:          return command == VCPUOP_down || command == VCPUOP_initialise || command == VCPUOP_register_vcpu_info;
+    case HC_vcpu_op:          return command == VCPUOP_down || command == VCPUOP_initialise || command >= VCPUOP_register_vcpu_info;
     case HC_event_channel_op: return command == EVTCHNOP_close || command == EVTCHNOP_reset;
     case 16:                  return true; /* event_channel_op_compat: the same by another name */
     case HC_multicall:        return true; /* may hold any of these */
