@@ -9,6 +9,7 @@ import { hostFunction } from './host-functions.js';
 import { VECTOR } from './processor.js';
 import { MXCSR } from './sse-host.js';
 import { mmx, sse } from './sse-moves.js';
+import { enterMmx } from './sse-vector.js';
 import { SLOT } from './state.js';
 
 /** Where images are put together and taken apart: 512 bytes of the engine's scratch that it leaves alone. */
@@ -134,7 +135,10 @@ const ldmxcsr: Semantics = (b, { dst }) => {
 };
 const stmxcsr: Semantics = (b, { dst }) => b.writeAs(dst, b.state(SLOT.MXCSR, 'i32'));
 
-const emms: Semantics = (b) => b.setState(SLOT.FPU_TAGS, b.const(32, 0), 1);
+const emms: Semantics = (b) => {
+  enterMmx(b);
+  b.setState(SLOT.FPU_TAGS, b.const(32, 0), 1);
+};
 
 export const fxState: Family = (define) => {
   define(['Fxsave_m512byte', 'Fxsave64_m512byte'], sse(fxsave));

@@ -159,12 +159,12 @@ const lanesToIntegers = (from: Width, truncate: boolean): Semantics => {
   });
 };
 
-// ---- MMX: rare, so always exact
+// ---- MMX: rare, so always exact. The x87 state changes even if #XM follows, as on real processors.
 
 const singlesFromMmx: Semantics = (b, { dst, src }) => {
   const value = b.readAs(src, 'i64');
-  runSlow(b, 'cvtpi2ps', b.readAs(dst, 'v128'), value);
   if (src.kind !== 'memory') enterMmx(b);
+  runSlow(b, 'cvtpi2ps', b.readAs(dst, 'v128'), value);
   b.write(dst, b.state(LEFT, 'v128'));
 };
 const doublesFromMmx: Semantics = (b, { dst, src }) => {
@@ -176,8 +176,8 @@ const toMmx =
   (name: string, from: Width): Semantics =>
   (b, { dst, src }) => {
     const value = from === 64 ? b.readAligned(src) : b.readAs(src, 'i64');
-    runSlow(b, name, value, value);
     enterMmx(b);
+    runSlow(b, name, value, value);
     writeMmx(b, dst, fromLow64(b, b.state(LEFT, 'i64')));
   };
 

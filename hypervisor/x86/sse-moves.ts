@@ -145,5 +145,5 @@ export const sseMoves: Family = (define) => {
   define(['Movq2dq_xmm_mm'],                                                               mmx(mmxToVector));
   define(['Movdq2q_mm_xmm'],                                                               mmx(vectorToMmx));
   define(['Pmovmskb_r32_mm', 'Pmovmskb_r64_mm'],                                           mmx(signMaskMmx));
-  define(['Maskmovq_rDI_mm_mm'],                                                           mmx((b, o) => { maskedStore(b, o, readMmx(b, o.src), readMmx(b, o.third), 8); enterMmx(b); }));
+  define(['Maskmovq_rDI_mm_mm'],                                                           mmx((b, o) => { enterMmx(b); maskedStore(b, o, readMmx(b, o.src), readMmx(b, o.third), 8); }));
 };

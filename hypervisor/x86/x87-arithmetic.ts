@@ -190,20 +190,23 @@ export function extract(fpu: X87): void {
   fpu.set(0, parts[1]);
 }
 
-/** Exponent distances from which FPREM reduces only partly, and by how many bits then (SDM 2A, FPREM). */
+/** From this exponent distance on FPREM reduces only partly (SDM 2A, FPREM). */
 const COMPLETE = 64;
-const PARTIAL_BITS = 63;
+/** By how many bits it reduces then: 32 to 63, so that what is left is a multiple of 32. */
+const partialBits = (distance: number): number => 32 + (distance & 31);
 
-/** The remainder and the low bits of the quotient; `complete` false if the reduction was a partial one. */
-function remainder(
-  x: Float,
-  y: Float,
-  nearest: boolean,
-): { value: Float; quotient: bigint; complete: boolean } {
+interface Remainder {
+  readonly value: Float;
+  readonly quotient: bigint;
+  /** False if the reduction was a partial one. */
+  readonly complete: boolean;
+}
+
+function remainder(x: Float, y: Float, nearest: boolean): Remainder {
   const distance = x.exponent + bitLength(x.significand) - y.exponent - bitLength(y.significand);
   if (distance < (nearest ? -1 : 0)) return { value: x, quotient: 0n, complete: true };
   const complete = distance < COMPLETE;
-  const drop = complete ? 0 : distance - PARTIAL_BITS;
+  const drop = complete ? 0 : distance - partialBits(distance);
   const exponent = Math.min(x.exponent, y.exponent + drop);
   const dividend = x.significand << BigInt(x.exponent - exponent);
   const divisor = y.significand << BigInt(y.exponent + drop - exponent);
@@ -218,51 +221,59 @@ function remainder(
   return { value, quotient, complete };
 }
 
+/** The low bits of the quotient in C0, C3, C1, or C2 if there is more to do. */
+function quotientConditions({ quotient, complete }: Remainder): number {
+  if (!complete) return STATUS.C2;
+  const q = Number(quotient & 7n);
+  return (q & 4 ? STATUS.C0 : 0) | (q & 2 ? STATUS.C3 : 0) | (q & 1 ? STATUS.C1 : 0);
+}
+
 /** FPREM and FPREM1. */
 export function partialRemainder(fpu: X87, nearest: boolean): void {
-  fpu.setConditions(0);
+  fpu.status &= ~STATUS.C2;
   if (fpu.isEmpty(0) || fpu.isEmpty(1)) {
     underflowInto(fpu, 0);
     return;
   }
   const [x, y] = [fpu.get(0), fpu.get(1)];
   const context = fpu.context(true);
+  let conditions: number | undefined;
   let result = screen(context, x, y);
-  let bits = 0;
   if (result === undefined) {
     if (x.kind === 'infinity' || y.kind === 'zero') result = invalid(context);
-    else if (x.kind === 'zero' || y.kind === 'infinity') result = x;
-    else {
-      const { value, quotient, complete } = remainder(x, y, nearest);
-      result = round(context, { ...value, denormal: false });
-      const q = Number(quotient & 7n);
-      bits = complete
-        ? (q & 4 ? STATUS.C0 : 0) | (q & 2 ? STATUS.C3 : 0) | (q & 1 ? STATUS.C1 : 0)
-        : STATUS.C2;
+    else if (x.kind === 'zero' || y.kind === 'infinity') {
+      result = x;
+      conditions = 0;
+    } else {
+      const found = remainder(x, y, nearest);
+      result = round(context, { ...found.value, denormal: false });
+      conditions = quotientConditions(found);
     }
     noteDenormals(context, x, y);
   }
   const written = fpu.conclude(context, result);
   if (written === undefined) return;
   fpu.set(0, written);
-  fpu.setConditions(bits);
+  if (conditions !== undefined) fpu.setConditions(conditions);
 }
 
-/** How a comparison came out: -1, 0, 1, undefined if unordered; 'stop' if an unmasked exception forbids an answer. */
-export function compareOperands(
-  fpu: X87,
-  x: Float,
-  y: Float,
-  quiet: boolean,
-): number | undefined | 'stop' {
+/** How a comparison came out. */
+export interface Order {
+  /** -1, 0, 1; undefined if unordered. */
+  readonly order: number | undefined;
+  /** An exception that is not masked: the outcome is told, but nothing is popped. */
+  readonly stopped: boolean;
+}
+
+export function compareOperands(fpu: X87, x: Float, y: Float, quiet: boolean): Order {
   const unordered = isNan(x) || isNan(y) || x.kind === 'unsupported' || y.kind === 'unsupported';
   const signals =
     !quiet ||
     [x, y].some((operand) => operand.kind === 'signalling' || operand.kind === 'unsupported');
   fpu.setC1(false);
-  if (unordered) return signals && fpu.signal(EXCEPTION.INVALID) ? 'stop' : undefined;
-  if ((x.denormal || y.denormal) && fpu.signal(EXCEPTION.DENORMAL)) return 'stop';
-  return compareFloats(x, y);
+  if (unordered) return { order: undefined, stopped: signals && fpu.signal(EXCEPTION.INVALID) };
+  const stopped = (x.denormal || y.denormal) && fpu.signal(EXCEPTION.DENORMAL);
+  return { order: compareFloats(x, y), stopped };
 }
 
 /** C3, C2, C0 for an outcome. */

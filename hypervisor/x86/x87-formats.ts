@@ -69,9 +69,11 @@ function storeFloat(view: DataView, at: number, context: Context, x: Float, wide
   if (x.kind === 'unsupported' || x.kind === 'signalling') rounding.flags |= EXCEPTION.INVALID;
   if (isNan(x) || x.kind === 'unsupported') result = quieted(x);
   else result = round(rounding, { ...x, denormal: false });
-  context.flags = rounding.flags;
-  context.roundedUp = rounding.roundedUp;
-  if (context.flags & ~context.masks & ~EXCEPTION.INEXACT) return;
+  // What cannot be stored at all is not said to be inexact.
+  const refused = (rounding.flags & ~context.masks & ~EXCEPTION.INEXACT) !== 0;
+  context.flags = refused ? rounding.flags & ~EXCEPTION.INEXACT : rounding.flags;
+  context.roundedUp = !refused && rounding.roundedUp;
+  if (refused) return;
   if (wide) view.setBigUint64(at, encode(result, format), true);
   else view.setUint32(at, Number(encode(result, format)), true);
 }

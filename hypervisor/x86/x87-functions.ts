@@ -11,10 +11,12 @@ import {
   type Float,
   finite,
   INDEFINITE,
+  infinity,
   invalid,
   isNan,
   quieted,
   round,
+  zero,
 } from './soft-float.js';
 import { encode80, propagate, STATUS, type X87 } from './x87-state.js';
 
@@ -61,11 +63,11 @@ const inexact = (context: Context, value: number): Float => {
   return round(context, fromNumber(value));
 };
 
-// ---- trigonometry: the argument is reduced exactly, by a pi long enough for 2^63
+// ---- trigonometry
 
 const PI_BITS = 256;
-// pi * 2^256, halved
-const HALF_PI = 0x3243f6a8885a308d313198a2e03707344a4093822299f31d0082efa98ec4e6c89n >> 1n;
+/** Half of the processor's pi, which has 66 bits (SDM 1 §8.3.8), times 2^256. */
+const HALF_PI = 0xc90fdaa22168c234cn << BigInt(PI_BITS - 67);
 
 /** An angle as quadrant and rest in [-pi/4, pi/4], the rest as a number of the host. */
 function reduce(x: Float): { quadrant: number; rest: number } {
@@ -205,48 +207,38 @@ export function popOperation(
   fpu.pop();
 }
 
-const isExact = (value: number) => value === 0 || !Number.isFinite(value);
-function finish(context: Context, value: number): Float {
-  if (Number.isNaN(value)) return invalid(context);
-  return isExact(value) ? fromNumber(value) : inexact(context, value);
-}
-
-/** The product of a logarithm and y keeps the exponent range of a register. */
+/** y * logarithm in the exponent range of a register; either may be zero or infinite. */
 function scaled(context: Context, y: Float, logarithm: number): Float {
-  if (y.kind !== 'finite' || isExact(logarithm)) return finish(context, toNumber(y) * logarithm);
   const factor = fromNumber(logarithm);
+  const kinds = [y.kind, factor.kind];
+  const sign = y.sign ^ factor.sign;
+  if (kinds.includes('infinity')) return kinds.includes('zero') ? invalid(context) : infinity(sign);
+  if (kinds.includes('zero')) return zero(sign);
   context.flags |= EXCEPTION.INEXACT;
-  return round(
-    context,
-    finite(y.sign ^ factor.sign, y.significand * factor.significand, y.exponent + factor.exponent),
-  );
+  const product = y.significand * factor.significand;
+  return round(context, finite(sign, product, y.exponent + factor.exponent));
 }
 
 /** y * log2(x). */
 export function logarithm(context: Context, y: Float, x: Float): Float {
   if (x.kind === 'zero' && y.kind === 'finite') {
     context.flags |= EXCEPTION.ZERO_DIVIDE;
-    return { ...finite(0, 1n, 0), kind: 'infinity', sign: 1 - y.sign };
+    return infinity(1 - y.sign);
   }
+  if (x.sign && x.kind !== 'zero') return invalid(context);
   return scaled(context, y, log2(x));
 }
 
 /** y * log2(x + 1). */
 export function logarithmPlusOne(context: Context, y: Float, x: Float): Float {
-  if (x.kind === 'zero')
-    return y.kind === 'infinity' ? invalid(context) : { ...x, sign: x.sign ^ y.sign };
+  if (x.kind === 'zero') return scaled(context, y, x.sign ? -0 : 0);
   const value = toNumber(x);
-  const result = Math.abs(value) < 2 ** -60 ? undefined : Math.log1p(value) / Math.LN2;
-  if (result !== undefined) return scaled(context, y, result);
+  if (value < -1) return invalid(context);
+  if (Math.abs(value) >= 2 ** -60) return scaled(context, y, Math.log1p(value) / Math.LN2);
   // log2(1 + x) = x / ln 2 where x is tiny, perhaps smaller than a double can be.
-  const factor = fromNumber(1 / Math.LN2);
-  const tiny = finite(x.sign, x.significand * factor.significand, x.exponent + factor.exponent);
-  context.flags |= EXCEPTION.INEXACT;
-  if (y.kind !== 'finite') return finish(context, toNumber(y) * (x.sign ? -1 : 1));
-  return round(
-    context,
-    finite(y.sign ^ tiny.sign, y.significand * tiny.significand, y.exponent + tiny.exponent),
-  );
+  if (y.kind !== 'finite') return scaled(context, y, x.sign ? -1 : 1);
+  const product = finite(x.sign ^ y.sign, x.significand * y.significand, x.exponent + y.exponent);
+  return scaled(context, product, 1 / Math.LN2);
 }
 
 /** atan2(y, x). */

@@ -14,6 +14,7 @@ import {
   examine,
   extract,
   memoryOperation,
+  type Order,
   partialRemainder,
   registerOperation,
   roundInteger,
@@ -160,60 +161,55 @@ const signChange =
 
 // ---- comparisons
 
-type Order = ReturnType<typeof compareOperands>;
-
-/** @returns whether the instruction may pop: an unmasked exception forbids it. */
-function setOrder(fpu: X87, order: Order): boolean {
-  if (order === 'stop') return false;
+const setOrder = (fpu: X87, order: number | undefined): void => {
   fpu.status = (fpu.status & ~(STATUS.C3 | STATUS.C2 | STATUS.C0)) | conditionsOf(order);
-  return true;
-}
-function comparisonUnderflow(fpu: X87): Order {
-  return fpu.underflowed() ? 'stop' : undefined;
-}
+};
+const emptyOperand = (fpu: X87): Order => ({ order: undefined, stopped: fpu.underflowed() });
 const compareRegisters = (fpu: X87, st: number, quiet: boolean): Order =>
   fpu.isEmpty(0) || fpu.isEmpty(st)
-    ? comparisonUnderflow(fpu)
+    ? emptyOperand(fpu)
     : compareOperands(fpu, fpu.get(0), fpu.get(st), quiet);
 
 const compare =
   (quiet: boolean, pops: number): Operation =>
   (fpu, _, st) => {
-    if (setOrder(fpu, compareRegisters(fpu, st, quiet))) for (let n = 0; n < pops; n++) fpu.pop();
+    const { order, stopped } = compareRegisters(fpu, st, quiet);
+    setOrder(fpu, order);
+    for (let n = 0; n < pops && !stopped; n++) fpu.pop();
     return undefined;
   };
 const compareMemory =
-  (pops: number): Operation =>
+  (pops: boolean): Operation =>
   (fpu, view, _, format) => {
-    const order = fpu.isEmpty(0)
-      ? comparisonUnderflow(fpu)
+    const { order, stopped } = fpu.isEmpty(0)
+      ? emptyOperand(fpu)
       : compareOperands(fpu, fpu.get(0), readOperand(view, OPERAND, format), false);
-    if (setOrder(fpu, order) && pops) fpu.pop();
+    setOrder(fpu, order);
+    if (pops && !stopped) fpu.pop();
     return undefined;
   };
-/** FCOMI and its kin leave RFLAGS at OPERAND. */
+/** FCOMI and its kin leave RFLAGS at OPERAND. The condition codes, C1 among them, are not for them. */
 const compareToFlags =
   (quiet: boolean, pops: boolean): Operation =>
   (fpu, view, st) => {
-    const order = compareRegisters(fpu, st, quiet);
-    if (order === 'stop') return false;
+    const { status } = fpu;
+    const { order, stopped } = compareRegisters(fpu, st, quiet);
+    fpu.status = (fpu.status & ~STATUS.CONDITIONS) | (status & STATUS.CONDITIONS);
     const flags = order === undefined ? 0x45 : order === 0 ? 0x40 : order < 0 ? 1 : 0;
     view.setUint32(OPERAND, flags, true);
-    if (pops) fpu.pop();
+    if (pops && !stopped) fpu.pop();
     return undefined;
   };
 const testZero: Operation = (fpu) => {
-  setOrder(fpu, fpu.isEmpty(0) ? comparisonUnderflow(fpu) : compareWithZero(fpu, fpu.get(0)));
+  const { order } = fpu.isEmpty(0) ? emptyOperand(fpu) : compareWithZero(fpu, fpu.get(0));
+  setOrder(fpu, order);
   return undefined;
 };
 
 /** FCMOV: the condition is in `format`. */
 const conditionalMove: Operation = (fpu, _, st, condition) => {
   if (fpu.isEmpty(0) || fpu.isEmpty(st)) underflowInto(fpu, 0);
-  else {
-    fpu.setC1(false);
-    if (condition) fpu.setRaw(0, fpu.raw(st));
-  }
+  else if (condition) fpu.setRaw(0, fpu.raw(st));
   return undefined;
 };
 
@@ -276,8 +272,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'ucom sti':  compare(true, 0),
   'ucom sti p': compare(true, 1),
   'ucom sti pp': compare(true, 2),
-  'com m':     compareMemory(0),
-  'com m p':   compareMemory(1),
+  'com m':     compareMemory(false),
+  'com m p':   compareMemory(true),
   'comi':      compareToFlags(false, false),
   'comi p':    compareToFlags(false, true),
   'ucomi':     compareToFlags(true, false),
@@ -289,8 +285,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'clex':      none((fpu) => { fpu.status &= 0x7f00; }),
   'incstp':    turn(1),
   'decstp':    turn(-1),
-  'free':      (fpu, _, st) => { fpu.free(st); return undefined; },
-  'free p':    (fpu, _, st) => { fpu.free(st); fpu.pop(); return undefined; },
+  'free':      (fpu, _, st) => { fpu.free(st); fpu.setC1(false); return undefined; },
+  'free p':    (fpu, _, st) => { fpu.free(st); fpu.pop(); fpu.setC1(false); return undefined; },
   'ldcw':      (fpu, _, word) => { fpu.control = controlOf(word); fpu.summarise(); return undefined; },
   'nop':       none(() => {}),
 };

@@ -100,8 +100,8 @@ const compareToFlags =
   (name: string): Semantics =>
   (b, { dst }) => {
     begin(b, true);
-    const outcome = run(b, name, index(b, dst));
-    b.if(b.ne(outcome, b.const(32, SKIP_STORE)), () => b.flags.load(b.state(OPERAND, 'i32')));
+    run(b, name, index(b, dst));
+    b.flags.load(b.state(OPERAND, 'i32'));
   };
 
 const conditionalMove =

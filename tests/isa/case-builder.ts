@@ -4,7 +4,7 @@ import { Encoder, type Instruction, Register, RegisterExt } from 'iced-x86';
 import {
   type Case,
   DATA,
-  dataBackground,
+  DATA_BACKGROUND,
   FCW_OFFSET,
   MXCSR_OFFSET,
   RFLAGS_OFFSET,
@@ -18,8 +18,6 @@ import {
 import { Random } from './random.js';
 import { difference } from './vectors.js';
 
-const BACKGROUND = dataBackground();
-
 /** Index of a general register in the state, from any of its names; AH to BH give 0 to 3. */
 export const gprIndex = (register: Register): number =>
   register >= Register.AH && register <= Register.BH
@@ -31,7 +29,7 @@ export class CaseBuilder {
   readonly seed: number;
   readonly state: Uint8Array;
   readonly view: DataView;
-  readonly data = BACKGROUND.slice();
+  readonly data = DATA_BACKGROUND.slice();
   readonly dataView = new DataView(this.data.buffer);
   undefinedFlags = 0;
   tolerance: Tolerance = TOLERANCE.EXACT;
@@ -134,7 +132,7 @@ export class CaseBuilder {
     return {
       code: Uint8Array.from(this.#code),
       state: this.state,
-      patches: difference(BACKGROUND, this.data),
+      patches: difference(DATA_BACKGROUND, this.data),
       seed: this.seed,
       undefinedFlags: this.undefinedFlags,
       tolerance: this.tolerance,

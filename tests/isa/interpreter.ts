@@ -10,9 +10,9 @@ import {
   CODE,
   CODE_BYTES,
   DATA,
+  DATA_BACKGROUND,
   DATA_BYTES,
   DATA_WRITABLE,
-  dataBackground,
   FX_OFFSET,
   GS_BASE,
   normalise,
@@ -33,7 +33,6 @@ const BUDGET = 1_000_000;
 
 export class Interpreter {
   readonly #machine = new FlatMachine();
-  readonly #background = dataBackground();
   readonly #data: Uint8Array[] = [];
   readonly #code: { bytes: Uint8Array; frame: Frame }[] = [];
   /** A frame nobody uses, for images on their way in and out. */
@@ -60,7 +59,7 @@ export class Interpreter {
 
   #restoreData(): void {
     this.#data.forEach((page, n) => {
-      page.set(this.#background.subarray(n * PAGE_SIZE, (n + 1) * PAGE_SIZE));
+      page.set(DATA_BACKGROUND.subarray(n * PAGE_SIZE, (n + 1) * PAGE_SIZE));
     });
   }
 
@@ -116,7 +115,9 @@ export class Interpreter {
   }
 
   run(test: Case): Outcome {
-    const rip = Number(new DataView(test.state.buffer, test.state.byteOffset).getBigUint64(RIP_OFFSET, true));
+    const rip = Number(
+      new DataView(test.state.buffer, test.state.byteOffset).getBigUint64(RIP_OFFSET, true),
+    );
     this.#writeCode(rip, test.code);
     this.#enter(test);
     const reason = this.#machine.engine.run(BUDGET);
@@ -130,6 +131,6 @@ export class Interpreter {
     });
     this.#restoreData();
     this.#writeCode(rip, new Uint8Array(test.code.length).fill(INT3));
-    return { ...ending, state, memory: difference(this.#background, data) };
+    return { ...ending, state, memory: difference(DATA_BACKGROUND, data) };
   }
 }

@@ -3,7 +3,7 @@
 import { Code, Register } from 'iced-x86';
 import type { CaseBuilder } from './case-builder.js';
 import { DATA, TOLERANCE } from './format.js';
-import { integer } from './operand-values.js';
+import { float80, integer } from './operand-values.js';
 import { jumpTarget, type Operand, type Operands, place } from './operands.js';
 
 const [RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI] = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -82,7 +82,9 @@ const strings: SetUp = (c, { instruction }) => {
   const { random } = c;
   // CMPS reads both strings in an order that is the processor's own: only one of them may fault.
   const isPlain = /^Cmps/.test(Code[instruction.code]!);
-  const from = isPlain ? BigInt(DATA + 0x400 + random.below(0x1000)) : place(c, random.oneIn(2) ? 64 : 8, 1);
+  const from = isPlain
+    ? BigInt(DATA + 0x400 + random.below(0x1000))
+    : place(c, random.oneIn(2) ? 64 : 8, 1);
   const to = random.oneIn(4)
     ? from + BigInt(random.below(20) - 10)
     : place(c, random.oneIn(2) ? 64 : 8, 1);
@@ -180,6 +182,16 @@ const x87Image: SetUp = (c, operands) => {
 const controlWord: SetUp = (c, operands) =>
   setOperand(c, operands.list[0]!, BigInt((c.random.u32() & 0xf3f) | 0x40));
 
+/** F2XM1 and FYL2XP1 are defined for small arguments only. */
+const smallArgument: SetUp = (c) => {
+  const x = float80(c.random);
+  const exponent = Number((x >> 64n) & 0x7fffn);
+  const small = BigInt(
+    exponent === 0x7fff || exponent === 0 ? exponent : 0x3ffd - c.random.below(70),
+  );
+  c.setSt(0, (x & ~(0x7fffn << 64n)) | (small << 64n));
+};
+
 // biome-ignore format: one row per group of mnemonics
 const SET_UPS: readonly (readonly [RegExp, SetUp])[] = [
   [/^(Shl|Shr|Sal|Sar|Rol|Ror|Rcl|Rcr)_/,                             shiftCount],
@@ -199,6 +211,7 @@ const SET_UPS: readonly (readonly [RegExp, SetUp])[] = [
   [/^Fx(save|rstor)/,                                                 fxImage],
   [/^(Fn?save|Frstor|Fldenv|Fnstenv)/,                                x87Image],
   [/^Fldcw/,                                                          controlWord],
+  [/^(F2xm1|Fyl2xp1)/,                                                smallArgument],
 ];
 
 /** @returns what to do after the operands of `code` were chosen, undefined if nothing. */
