@@ -1,7 +1,7 @@
 /** Removes what a dead domain leaves behind. */
 import type { StoreNode } from '../store/node.js';
 import { removeSubtree } from '../store/operations.js';
-import { childPath, domainPath, type Path, ROOT_PATH } from '../store/path.js';
+import { childPath, domainPath, type Path, parentPath, ROOT_PATH } from '../store/path.js';
 import { ownerOf } from '../store/permissions.js';
 import type { LiveView } from '../store/view.js';
 
@@ -12,7 +12,9 @@ export function removeOwned(view: LiveView, domid: number): void {
   const home = { text, parts: text.slice(1).split('/') };
   for (const start of [home, ROOT_PATH]) {
     const node = view.read(start);
-    if (node !== undefined && view.owned(domid) > 0) visit(view, start, node, undefined, domid);
+    const above = parentPath(start);
+    const parent = above && view.read(above);
+    if (node !== undefined && view.owned(domid) > 0) visit(view, start, node, parent, domid);
   }
 }
 
@@ -23,7 +25,7 @@ function visit(
   parent: StoreNode | undefined,
   domid: number,
 ): void {
-  if (ownerOf(node.permissions) === domid && path.parts.length > 0) {
+  if (ownerOf(node.permissions) === domid && parent !== undefined) {
     removeSubtree(view, path, node, parent);
     return;
   }

@@ -70,16 +70,13 @@ export function removeNode(request: Request, path: Path): void {
     if (parent === undefined) throw failure('ENOENT');
     return;
   }
+  // Only in a transaction that looked above before the node was made: it cannot be committed any more.
+  if (parent === undefined) throw failure('EINVAL');
   removeSubtree(view, path, node, parent);
 }
 
 /** Removes a node with all below it, and tells the watches: of each node below only those on that very node. */
-export function removeSubtree(
-  view: View,
-  path: Path,
-  node: StoreNode,
-  parent: StoreNode | undefined,
-): void {
+export function removeSubtree(view: View, path: Path, node: StoreNode, parent: StoreNode): void {
   const below: { path: Path; node: StoreNode; parent: StoreNode }[] = [];
   collectBelow(view, path, node, below);
   view.remove(

@@ -84,7 +84,11 @@ export class Transaction implements View {
     const serial = this.#store.nextGeneration();
     const node = new StoreNode(leafName(path), value, permissions, serial, this.#author, serial);
     this.#put(access, node);
-    this.#editParent(path, (parent) => parent.withNew(node, serial, this.#author));
+    this.#editParent(path, (parent) => {
+      // Its list may be older than the child's disappearance: then this cannot be committed, but must stay sane.
+      const cleared = withoutStale(parent, node.name, serial, this.#author);
+      return cleared.withNew(node, serial, this.#author);
+    });
   }
 
   change(path: Path, change: NodeChange): void {
@@ -97,7 +101,7 @@ export class Transaction implements View {
     for (const inner of below) this.#take(this.#access(inner));
     this.#take(this.#access(path));
     const serial = this.#store.nextGeneration();
-    this.#editParent(path, (parent) => parent.without(leafName(path), serial, this.#author));
+    this.#editParent(path, (parent) => withoutStale(parent, leafName(path), serial, this.#author));
   }
 
   fire(change: Change): void {
@@ -228,3 +232,6 @@ export class Transaction implements View {
     return changes;
   }
 }
+
+const withoutStale = (parent: StoreNode, name: string, serial: number, by: Author): StoreNode =>
+  parent.child(name) === undefined ? parent : parent.without(name, serial, by);

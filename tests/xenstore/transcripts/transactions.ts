@@ -1,6 +1,8 @@
 /** Rules 27 to 30: transactions. */
 import { transcript } from '../transcript.js';
 
+const DOOMED = 'the transaction cannot be committed any more; ours stays sane until it ends';
+
 // biome-ignore format: one row per exchange
 export const TRANSACTIONS = [
   transcript(27, 'ids', [
@@ -146,6 +148,28 @@ export const TRANSACTIONS = [
     ['B', 0, 'WRITE /d/a/b|2',             'OK|'],
     ['A', 1, 'TRANSACTION_END T|',         '-EAGAIN'],
     ['A', 0, 'READ /d/a/b|',               '2'],
+  ]),
+  transcript(28, 'one that looked above a node before the node was made cannot remove it', [
+    ['A', 0, 'TRANSACTION_START |',        '1|'],
+    ['A', 1, 'DIRECTORY /b|',              '-ENOENT'],
+    ['B', 0, 'WRITE /b/c|x',               'OK|'],
+    ['A', 1, 'READ /b/c|',                 'x'],
+    ['A', 1, 'RM /b/c|',                   '-EINVAL'],
+    ['A', 1, 'TRANSACTION_END T|',         '-EAGAIN'],
+    ['B', 0, 'READ /b/c|',                 'x'],
+  ]),
+  transcript(28, 'one whose list of children is older than a child', [
+    ['A', 0, 'WRITE /b/a|x',               'OK|'],
+    ['A', 0, 'TRANSACTION_START |',        '1|'],
+    ['A', 1, 'DIRECTORY /b|',              'a|'],
+    ['B', 0, 'WRITE /b/c|x',               'OK|'],
+    ['A', 1, 'RM /b/c|',                   'OK|', { c: ['-EIO'], because: DOOMED }],
+    ['B', 0, 'RM /b/a|',                   'OK|'],
+    ['A', 1, 'READ /b/a|',                 '-ENOENT'],
+    ['A', 1, 'WRITE /b/a|y',               'OK|'],
+    ['A', 1, 'DIRECTORY /b|',              'a|', { c: ['a|a|'], because: DOOMED }],
+    ['A', 1, 'TRANSACTION_END T|',         '-EAGAIN'],
+    ['B', 0, 'DIRECTORY /b|',              'c|'],
   ]),
   transcript(30, 'events fire after the commit, one per node', [
     ['A', 0, 'WRITE /a|1',                 'OK|'],
