@@ -9,7 +9,7 @@ import { vcpuInfo } from '../public/xen.js';
 import type { Processor } from '../x86/processor.js';
 import { PAGE_FAULT, VECTOR } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
-import { fetchInstruction, registerOperand, writeRegister } from './emulated-instruction.js';
+import { type InstructionFetch, registerOperand, writeRegister } from './emulated-instruction.js';
 import type { GuestAccess } from './guest-access.js';
 import { IoPorts } from './io-ports.js';
 import type { Msrs } from './msr.js';
@@ -39,6 +39,7 @@ export class PrivilegedOperations {
   readonly #traps: Traps;
   readonly #msrs: Msrs;
   readonly #newBase: NewBase;
+  readonly #fetch: InstructionFetch;
   readonly #view: DataView;
   readonly #ports = new WeakMap<PvVcpu, IoPorts>();
 
@@ -49,6 +50,7 @@ export class PrivilegedOperations {
     msrs: Msrs,
     view: DataView,
     newBase: NewBase,
+    fetch: InstructionFetch,
   ) {
     this.#processor = processor;
     this.#guest = guest;
@@ -56,19 +58,19 @@ export class PrivilegedOperations {
     this.#msrs = msrs;
     this.#view = view;
     this.#newBase = newBase;
+    this.#fetch = fetch;
   }
 
   /** Carries out the instruction at rip, or gives the guest the exception it deserves. */
   emulate(v: PvVcpu): void {
     const { registers } = this.#processor;
-    const instruction = fetchInstruction(this.#processor, this.#guest);
+    const instruction = this.#fetch.fetch();
     if (!instruction) {
       this.#traps.injectException(v, VECTOR.GP, 0);
       return;
     }
     const { length } = instruction;
     const outcome = this.#perform(v, instruction);
-    instruction.free();
     if (outcome === 'done') registers.rip = asVirtAddr(registers.rip + length);
     else if (outcome === 'gp') this.#traps.injectException(v, VECTOR.GP, 0);
     else if (outcome === 'ud') this.#traps.injectException(v, VECTOR.UD);

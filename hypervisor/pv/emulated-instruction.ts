@@ -1,27 +1,67 @@
 /** An instruction that Xen carries out for a guest: fetched at rip, with its register and immediate operands. */
 
 import { type Instruction, OpKind, Register } from 'iced-x86';
+import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
-import type { Processor } from '../x86/processor.js';
+import { ACCESS, type Processor } from '../x86/processor.js';
 import type { GuestAccess } from './guest-access.js';
 
 const MAX_LENGTH = 15;
 const PAGE = 4096;
 
-/** @returns the instruction at rip, which the caller frees; undefined if it cannot be read or is none. */
-export function fetchInstruction(
-  processor: Processor,
-  guest: GuestAccess,
-): Instruction | undefined {
-  const { rip } = processor.registers;
-  const bytes = fetchBytes(guest, rip, MAX_LENGTH);
-  if (!bytes) return undefined;
-  const instruction = processor.instructionAt(bytes, rip);
-  if (instruction.length > 0 && instruction.length <= bytes.length && !instruction.isInvalid) {
+/** Decoded instructions that are kept: those that a kernel's page-table code uses are few. */
+const KEPT = 256;
+
+interface Kept {
+  readonly bytes: Uint8Array;
+  readonly instruction: Instruction;
+}
+
+/** Fetches the instruction at rip. Decoding costs microseconds, so decoded ones are kept and compared with the bytes. */
+export class InstructionFetch {
+  readonly #processor: Processor;
+  readonly #guest: GuestAccess;
+  readonly #ram: Ram;
+  readonly #kept = new Map<number, Kept>();
+
+  constructor(processor: Processor, guest: GuestAccess, ram: Ram) {
+    this.#processor = processor;
+    this.#guest = guest;
+    this.#ram = ram;
+  }
+
+  /** @returns the instruction at rip, good until the next fetch; undefined if it cannot be read or is none. */
+  fetch(): Instruction | undefined {
+    const { rip } = this.#processor.registers;
+    const kept = this.#kept.get(rip);
+    if (kept && this.#isSame(kept.bytes, rip)) return kept.instruction;
+    const bytes = fetchBytes(this.#guest, rip, MAX_LENGTH);
+    if (!bytes) return undefined;
+    const instruction = this.#processor.instructionAt(bytes, rip);
+    const { length } = instruction;
+    if (length === 0 || length > bytes.length || instruction.isInvalid) {
+      instruction.free();
+      return undefined;
+    }
+    if (this.#kept.size >= KEPT) this.#forget();
+    this.#kept.get(rip)?.instruction.free();
+    this.#kept.set(rip, { bytes: bytes.slice(0, length), instruction });
     return instruction;
   }
-  instruction.free();
-  return undefined;
+
+  #isSame(bytes: Uint8Array, rip: VirtAddr): boolean {
+    const host = this.#guest.hostAddress(rip, bytes.length, ACCESS.READ);
+    if (host < 0) return false;
+    for (let n = 0; n < bytes.length; n++) {
+      if (bytes[n] !== this.#ram.u8[host + n]) return false;
+    }
+    return true;
+  }
+
+  #forget(): void {
+    for (const { instruction } of this.#kept.values()) instruction.free();
+    this.#kept.clear();
+  }
 }
 
 /** @returns up to `length` bytes of code: fewer if the page ends and the next is not there. */

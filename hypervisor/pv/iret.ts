@@ -2,7 +2,7 @@
 
 import type { Ram } from '../machine/ram.js';
 import { canonical } from '../machine/types.js';
-import { iretContext, VGCF } from '../public/arch-x86.js';
+import { FLAT, iretContext, VGCF } from '../public/arch-x86.js';
 import type { Processor } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
 import { DESC } from './descriptors.js';
@@ -68,7 +68,7 @@ export class Iret {
       this.#restore(GPR.RCX, AT.rcx);
     }
     v.nmiMasked = false;
-    v.vcpu.upcallMask = (rflags & RFLAGS.IF) === 0;
+    this.#ram.u8[v.vcpu.infoAddress + 1] = rflags & RFLAGS.IF ? 0 : 1;
     if (rip === undefined || !this.#selectorsHold(v)) this.#traps.enterFailsafe(v);
   }
 
@@ -98,6 +98,7 @@ export class Iret {
   /** What IRET in ring 3 would fault on: SDM 2A, IRET, "return to same privilege level". */
   #selectorsHold(v: PvVcpu): boolean {
     const { registers } = this.#processor;
+    if (registers.cs === FLAT.RING3_CS64 && registers.ss === FLAT.RING3_SS64) return true;
     const code = this.#segments.readDescriptor(v, registers.cs);
     const isCode = code && (code.hi & DESC.CODE_DATA) !== 0 && (code.hi & DESC.CODE) !== 0;
     if (!isCode || !(code.hi & DESC.PRESENT)) return false;

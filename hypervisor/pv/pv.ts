@@ -26,7 +26,7 @@ import { GPR, RFLAGS } from '../x86/state.js';
 import { cpuid } from './cpuid.js';
 import type { Descriptor } from './descriptors.js';
 import { PrivilegedOperations } from './emul-priv-op.js';
-import { fetchBytes } from './emulated-instruction.js';
+import { fetchBytes, InstructionFetch } from './emulated-instruction.js';
 import { GuestAccess } from './guest-access.js';
 import { Iret } from './iret.js';
 import { PvMemory } from './memory-hooks.js';
@@ -100,6 +100,7 @@ export class Pv {
       (vcpu) => this.vcpuOf(vcpu),
       this.translations,
     );
+    const fetch = new InstructionFetch(processor, this.guest, ram);
     const msrs = new Msrs(processor, ram, () => host.readTsc());
     this.#privileged = new PrivilegedOperations(
       processor,
@@ -108,8 +109,9 @@ export class Pv {
       msrs,
       ram.view,
       (v, mfn) => this.base.newKernelBase(v, mfn),
+      fetch,
     );
-    this.#readOnlyFault = new ReadOnlyPageFault(processor, this.guest);
+    this.#readOnlyFault = new ReadOnlyPageFault(processor, fetch);
   }
 
   // ---- domains ----

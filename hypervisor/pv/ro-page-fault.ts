@@ -9,13 +9,12 @@ import type { Processor } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
 import {
   bitsOf,
-  fetchInstruction,
+  type InstructionFetch,
   maskOf,
   readOperand,
   registerOperand,
   writeRegister,
 } from './emulated-instruction.js';
-import type { GuestAccess } from './guest-access.js';
 import { PGT } from './page-types.js';
 import { ENTRY_SIZE, PTE, pteMfn, tableSlot } from './pte.js';
 import type { PvVcpu } from './pv-vcpu.js';
@@ -34,11 +33,11 @@ const nothing = () => {};
 
 export class ReadOnlyPageFault {
   readonly #processor: Processor;
-  readonly #guest: GuestAccess;
+  readonly #fetch: InstructionFetch;
 
-  constructor(processor: Processor, guest: GuestAccess) {
+  constructor(processor: Processor, fetch: InstructionFetch) {
     this.#processor = processor;
-    this.#guest = guest;
+    this.#fetch = fetch;
   }
 
   /**
@@ -48,14 +47,10 @@ export class ReadOnlyPageFault {
   handle(v: PvVcpu, va: VirtAddr): boolean {
     const table = this.#tableAt(v, va);
     if (table === 0) return false;
-    const instruction = fetchInstruction(this.#processor, this.#guest);
-    if (!instruction) return false;
-    const { length } = instruction;
-    const done = this.#carryOut(v, va, table, instruction);
-    instruction.free();
-    if (!done) return false;
+    const instruction = this.#fetch.fetch();
+    if (!instruction || !this.#carryOut(v, va, table, instruction)) return false;
     const { registers } = this.#processor;
-    registers.rip = asVirtAddr(registers.rip + length);
+    registers.rip = asVirtAddr(registers.rip + instruction.length);
     return true;
   }
 

@@ -9,10 +9,10 @@
  */
 
 import type { Ram } from '../machine/ram.js';
-import { asVirtAddr, type VirtAddr } from '../machine/types.js';
+import { asFrame, asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { FLAT, TI } from '../public/arch-x86.js';
 import { vcpuInfo } from '../public/xen.js';
-import { PAGE_FAULT, type Processor, VECTOR } from '../x86/processor.js';
+import { ACCESS, PAGE_FAULT, type Processor, VECTOR } from '../x86/processor.js';
 import { GPR, RFLAGS, SLOT } from '../x86/state.js';
 import type { GuestAccess } from './guest-access.js';
 import type { Callback, PvVcpu } from './pv-vcpu.js';
@@ -37,14 +37,11 @@ const KERNEL_GS_BASE = SLOT.KERNEL_GS_BASE >>> 2;
 const hex = (va: number) => `0x${BigInt.asUintN(64, BigInt(va)).toString(16)}`;
 const vectorName = (vector: number) => VECTOR_NAMES[vector] ?? `vector ${vector}`;
 
-/** What is pushed and where it leads. */
-interface Entry {
-  readonly what: string;
-  readonly address: number;
-  readonly maskEvents: boolean;
-  readonly errorCode: number | undefined;
-  readonly failsafe: boolean;
-}
+/** Words of a frame without error code and segments. */
+const PLAIN_WORDS = 7;
+const SEGMENT_WORDS = 4;
+/** No error code is pushed. */
+const NO_CODE = -1;
 
 export class Traps {
   readonly #processor: Processor;
@@ -52,8 +49,6 @@ export class Traps {
   readonly #guest: GuestAccess;
   readonly #words = new Uint32Array(FRAME_WORDS * 2);
   readonly #bytes = new Uint8Array(this.#words.buffer);
-  /** Halves of the frame filled so far. */
-  #filled = 0;
 
   constructor(processor: Processor, ram: Ram, guest: GuestAccess) {
     this.#processor = processor;
@@ -68,13 +63,9 @@ export class Traps {
       this.crash(v, `Unhandled: vec ${vector}, ${vectorName(vector)}[${pad(errorCode)}]`);
       return;
     }
-    this.#enter(v, {
-      what: vectorName(vector),
-      address,
-      maskEvents: ((v.trapFlags[vector] ?? 0) & TI.IF) !== 0,
-      errorCode: HAS_ERROR_CODE.has(vector) ? errorCode : undefined,
-      failsafe: false,
-    });
+    const maskEvents = ((v.trapFlags[vector] ?? 0) & TI.IF) !== 0;
+    const code = HAS_ERROR_CODE.has(vector) ? errorCode : NO_CODE;
+    this.#enter(v, vectorName(vector), address, maskEvents, code, false);
   }
 
   /** Gives a page fault to the guest; it finds the address in vcpu_info, and USER set only if it was an application's. */
@@ -96,8 +87,7 @@ export class Traps {
   injectInterrupt(v: PvVcpu, vector: number): void {
     const address = v.trapAddress[vector] ?? 0;
     const maskEvents = ((v.trapFlags[vector] ?? 0) & TI.IF) !== 0;
-    const what = vectorName(vector);
-    this.#enter(v, { what, address, maskEvents, errorCode: undefined, failsafe: false });
+    this.#enter(v, vectorName(vector), address, maskEvents, NO_CODE, false);
   }
 
   /** The event upcall. Events are masked from here until the guest's IRET. */
@@ -130,81 +120,104 @@ export class Traps {
     maskEvents: boolean,
     failsafe: boolean,
   ): void {
-    const address = callback?.address ?? 0;
-    this.#enter(v, { what, address, maskEvents, errorCode: undefined, failsafe });
+    this.#enter(v, what, callback?.address ?? 0, maskEvents, NO_CODE, failsafe);
   }
 
-  #enter(v: PvVcpu, entry: Entry): void {
-    if (entry.address === 0) {
-      this.crash(v, `Null handler for ${entry.what}`);
+  /** Pushes the frame and goes to the handler. This is hot: no object is made on the way. */
+  #enter(
+    v: PvVcpu,
+    what: string,
+    address: number,
+    maskEvents: boolean,
+    errorCode: number,
+    failsafe: boolean,
+  ): void {
+    if (address === 0) {
+      this.crash(v, `Null handler for ${what}`);
       return;
     }
     const { registers } = this.#processor;
     const wasKernel = v.inKernel;
-    // The interrupted state goes into the frame before the toggle changes anything of it.
-    const words = this.#fill(v, entry, wasKernel);
     if (!wasKernel) this.toggleMode(v);
     const stack = wasKernel ? registers.address(GPR.RSP) : v.kernelSp;
     if (stack === undefined) {
-      this.crash(v, `Kernel stack pointer is not canonical on entry to ${entry.what}`);
+      this.crash(v, `Kernel stack pointer is not canonical on entry to ${what}`);
       return;
     }
-    const top = stack - (stack & 15);
-    const frame = asVirtAddr(top - words * 8);
-    if (!this.#guest.copyTo(frame, this.#bytes.subarray(0, words * 8))) {
-      const at = hex(this.#guest.faultAddress);
-      this.crash(
-        v,
-        `Fault at ${at} writing the frame of ${entry.what}: kernel stack ${hex(stack)}`,
-      );
+    const segments = failsafe ? SEGMENT_WORDS : 0;
+    const size = (PLAIN_WORDS + segments + (errorCode === NO_CODE ? 0 : 1)) * 8;
+    const frame = asVirtAddr(stack - (stack & 15) - size);
+    const flags = registers.rflags;
+    // Into the guest's page at once if the frame lies in one, else by way of scratch.
+    const host = this.#guest.hostAddress(frame, size, ACCESS.WRITE);
+    const words = host < 0 ? this.#words : this.#ram.u32;
+    const at = host < 0 ? 0 : host >>> 2;
+    if (failsafe) this.#pushSegments(words, at);
+    this.#push(v, words, at + segments * 2, errorCode, flags, wasKernel);
+    if (host >= 0) this.#processor.frameWritten(asFrame(host >>> 12));
+    else if (!this.#guest.copyTo(frame, this.#bytes.subarray(0, size))) {
+      const where = hex(this.#guest.faultAddress);
+      this.crash(v, `Fault at ${where} writing the frame of ${what}: kernel stack ${hex(stack)}`);
       return;
     }
     registers.setAddress(GPR.RSP, frame);
-    registers.rip = asVirtAddr(entry.address);
+    registers.rip = asVirtAddr(address);
     registers.cs = FLAT.RING3_CS64;
     registers.ss = FLAT.RING3_SS64;
-    registers.rflags = (registers.rflags & ~CLEARED) | RFLAGS.IF;
-    if (entry.maskEvents) v.vcpu.upcallMask = true;
+    registers.rflags = (flags & ~CLEARED) | RFLAGS.IF;
+    if (maskEvents) this.#ram.u8[v.vcpu.infoAddress + 1] = 1;
   }
 
-  /** @returns how many words of the frame are filled, the lowest address first. */
-  #fill(v: PvVcpu, entry: Entry, wasKernel: boolean): number {
-    const { registers } = this.#processor;
-    this.#filled = 0;
-    if (entry.failsafe) {
-      for (const selector of [registers.ds, registers.es, registers.fs, registers.gs]) {
-        this.#push(selector, 0);
-      }
+  #pushSegments(words: Uint32Array, start: number): void {
+    const { ds, es, fs, gs } = this.#processor.registers;
+    let at = start;
+    for (const selector of [ds, es, fs, gs]) {
+      words[at] = selector;
+      words[at + 1] = 0;
+      at += 2;
     }
-    this.#pushSlot(RCX);
-    this.#pushSlot(R11);
-    if (entry.errorCode !== undefined) this.#push(entry.errorCode, 0);
-    this.#pushSlot(RIP);
-    const masked = v.vcpu.upcallMask;
+  }
+
+  /** The frame from rcx to ss, in 64-bit words from the lowest address on. */
+  #push(
+    v: PvVcpu,
+    words: Uint32Array,
+    start: number,
+    errorCode: number,
+    flags: number,
+    wasKernel: boolean,
+  ): void {
+    const { registers } = this.#processor;
+    const { u32, u8 } = this.#ram;
+    let at = start;
+    words[at] = u32[RCX] as number;
+    words[at + 1] = u32[RCX + 1] as number;
+    words[at + 2] = u32[R11] as number;
+    words[at + 3] = u32[R11 + 1] as number;
+    at += 4;
+    if (errorCode !== NO_CODE) {
+      words[at] = errorCode;
+      words[at + 1] = 0;
+      at += 2;
+    }
+    const masked = u8[v.vcpu.infoAddress + 1] ? 1 : 0;
     const { cs } = registers;
-    this.#push(wasKernel ? cs & ~3 : cs | 3, masked ? 1 : 0);
-    this.#push(this.#guestFlags(v, masked), 0);
-    this.#pushSlot(RSP);
-    this.#push(registers.ss, 0);
-    return this.#filled / 2;
-  }
-
-  // No closures: each would cost a microsecond where the code is run by tsx, which names every function it makes.
-  #push(lo: number, hi: number): void {
-    this.#words[this.#filled++] = lo;
-    this.#words[this.#filled++] = hi;
-  }
-
-  #pushSlot(slot: number): void {
-    const { u32 } = this.#ram;
-    this.#push(u32[slot] as number, u32[slot + 1] as number);
+    words[at] = u32[RIP] as number;
+    words[at + 1] = u32[RIP + 1] as number;
+    words[at + 2] = wasKernel ? cs & ~3 : cs | 3;
+    words[at + 3] = masked;
+    words[at + 4] = this.#guestFlags(v, flags, masked);
+    words[at + 5] = 0;
+    words[at + 6] = u32[RSP] as number;
+    words[at + 7] = u32[RSP + 1] as number;
+    words[at + 8] = registers.ss;
+    words[at + 9] = 0;
   }
 
   /** RFLAGS as the guest is to see them: IF is the event mask, IOPL the virtual one if it asked for that. */
-  #guestFlags(v: PvVcpu, masked: boolean): number {
-    const flags = this.#processor.registers.rflags & ~(RFLAGS.IF | RFLAGS.IOPL);
+  #guestFlags(v: PvVcpu, flags: number, masked: number): number {
     const iopl = v.pv.hasArchitecturalIopl ? v.iopl << 12 : 0;
-    return flags | iopl | (masked ? 0 : RFLAGS.IF);
+    return (flags & ~(RFLAGS.IF | RFLAGS.IOPL)) | iopl | (masked ? 0 : RFLAGS.IF);
   }
 
   /** Kernel to user or back: the other page tables, the other GS base. */
