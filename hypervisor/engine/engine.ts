@@ -30,6 +30,7 @@ import { RFLAGS, SLOT } from '../x86/state.js';
 import { CodeCache } from './code-cache.js';
 import { buildInterpreter, HYPERVISOR_RANGE, type InterpreterModule } from './module.js';
 import { INTERNAL, PSEUDO, RECORD, SCRATCH } from './record.js';
+import { isStackFault } from './stack-fault.js';
 
 const WASM_PAGE = 0x1_0000;
 const MAX_INSTRUCTION = 15;
@@ -97,8 +98,7 @@ export class Engine implements Processor {
       const before = this.#left;
       const isStepping = (this.#u32(SLOT.SYSTEM_FLAGS) & RFLAGS.TF) !== 0;
       const reason = this.#runFor(isStepping ? 1 : before);
-      if (reason === EXIT.PRIVILEGED) this.#recordCode();
-      if (reason < INTERNAL.DECODE) return reason as ExitReason;
+      if (reason < INTERNAL.DECODE) return this.#detailed(reason as ExitReason);
       const outcome = this.#serve(reason);
       if (outcome !== undefined) return outcome;
       if (isStepping && this.#left < before) {
@@ -293,17 +293,26 @@ export class Engine implements Processor {
     return imports;
   }
 
-  /** Which instruction is privileged: decoded again, for this is rare. */
-  #recordCode(): void {
+  /** Adds to an exit what only the instruction itself tells. */
+  #detailed(reason: ExitReason): ExitReason {
+    const isProtection = reason === EXIT.EXCEPTION && this.exit.vector === VECTOR.GP;
+    const instruction = isProtection || reason === EXIT.PRIVILEGED ? this.#exiting() : undefined;
+    if (!instruction) return reason;
+    if (!isProtection) this.#setU32(SLOT.EXIT_CODE, instruction.code);
+    else if (isStackFault(instruction, this.registers)) this.#recordException(VECTOR.SS, 0);
+    instruction.free();
+    return reason;
+  }
+
+  /** The instruction that made us leave: decoded again, for this is rare. */
+  #exiting(): Instruction | undefined {
     const { rip } = this.registers;
     const offset = lowHalf(rip) & (PAGE_SIZE - 1);
     const first = this.#fetchFrame(rip);
-    if (first === undefined) return;
+    if (first === undefined) return undefined;
     const crosses = offset + this.exit.length > PAGE_SIZE;
     const second = crosses ? this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE)) : undefined;
-    const instruction = this.instructionAt(this.#bytesAt(first, offset, second), rip);
-    this.#setU32(SLOT.EXIT_CODE, instruction.code);
-    instruction.free();
+    return this.instructionAt(this.#bytesAt(first, offset, second), rip);
   }
 
   #recordException(vector: number, errorCode: number): void {

@@ -102,6 +102,22 @@ function storeDecimal(
   view.setUint8(at + 9, x.sign << 7);
 }
 
+/** Whether a rounded magnitude fits the format. */
+function fitsFormat(x: Float, magnitude: bigint, format: number): boolean {
+  if (x.kind !== 'finite' && x.kind !== 'zero') return false;
+  const width = WIDTH[format];
+  if (width === undefined) return magnitude < LARGEST_DECIMAL;
+  const limit = 1n << BigInt(width - 1);
+  return x.sign ? magnitude <= limit : magnitude < limit;
+}
+
+function writeInteger(view: DataView, at: number, width: number, value: bigint): void {
+  const bits = BigInt.asUintN(width, value);
+  if (width === 64) view.setBigUint64(at, bits, true);
+  else if (width === 32) view.setUint32(at, Number(bits), true);
+  else view.setUint16(at, Number(bits), true);
+}
+
 function storeInteger(
   view: DataView,
   at: number,
@@ -110,23 +126,15 @@ function storeInteger(
   format: number,
   rounding: number,
 ): void {
-  const width = WIDTH[format] ?? 0;
   const { value, inexact, up } = roundToInteger(x, rounding);
-  const limit = 1n << BigInt(Math.max(width, 1) - 1);
-  const inside =
-    format === X87_FORMAT.BCD ? value < LARGEST_DECIMAL : x.sign ? value <= limit : value < limit;
-  const fits = inside && (x.kind === 'finite' || x.kind === 'zero');
+  const fits = fitsFormat(x, value, format);
   if (!fits) context.flags |= EXCEPTION.INVALID;
   else if (inexact) context.flags |= EXCEPTION.INEXACT;
   context.roundedUp = fits && up;
-  if (format === X87_FORMAT.BCD) {
-    storeDecimal(view, at, x, value, fits);
-    return;
-  }
-  const result = BigInt.asUintN(width, fits ? (x.sign ? -value : value) : limit);
-  if (width === 64) view.setBigUint64(at, result, true);
-  else if (width === 32) view.setUint32(at, Number(result), true);
-  else view.setUint16(at, Number(result), true);
+  const width = WIDTH[format];
+  if (width === undefined) storeDecimal(view, at, x, value, fits);
+  else if (fits) writeInteger(view, at, width, x.sign ? -value : value);
+  else writeInteger(view, at, width, 1n << BigInt(width - 1)); // the integer indefinite
 }
 
 /** Converts a number to a memory format and leaves the bits at `at`; exceptions go to the context. */

@@ -6,6 +6,7 @@ import {
   bitLength,
   type Context,
   decode,
+  divide,
   EXCEPTION,
   FLOAT64,
   type Float,
@@ -179,28 +180,29 @@ function log2(x: Float): number {
   return Math.log1p(toNumber(add(exact, { ...x, denormal: false }, finite(1, 1n, 0)))) / Math.LN2;
 }
 
+type PopOperation = (context: Context, y: Float, x: Float) => Float;
+
+function popResult(context: Context, y: Float, x: Float, operation: PopOperation): Float {
+  if (x.kind === 'unsupported' || y.kind === 'unsupported') return invalid(context);
+  if (x.kind === 'signalling' || y.kind === 'signalling') context.flags |= EXCEPTION.INVALID;
+  const nan = propagate(y, x);
+  if (nan) return nan;
+  const result = operation(context, y, x);
+  const earlier = context.flags & (EXCEPTION.INVALID | EXCEPTION.ZERO_DIVIDE);
+  if (!earlier && (x.denormal || y.denormal)) context.flags |= EXCEPTION.DENORMAL;
+  return result;
+}
+
 /** ST(1) = f(ST(1), ST(0)), then pop. */
-export function popOperation(
-  fpu: X87,
-  operation: (context: Context, y: Float, x: Float) => Float,
-): void {
+export function popOperation(fpu: X87, operation: PopOperation): void {
   if (fpu.isEmpty(0) || fpu.isEmpty(1)) {
     if (fpu.underflowed()) return;
     fpu.set(1, INDEFINITE);
     fpu.pop();
     return;
   }
-  const [x, y] = [fpu.get(0), fpu.get(1)];
   const context = fpu.context(true);
-  let result: Float | undefined;
-  if (x.kind === 'unsupported' || y.kind === 'unsupported') result = invalid(context);
-  else {
-    if (x.kind === 'signalling' || y.kind === 'signalling') context.flags |= EXCEPTION.INVALID;
-    result = propagate(y, x) ?? operation(context, y, x);
-    const earlier = context.flags & (EXCEPTION.INVALID | EXCEPTION.ZERO_DIVIDE);
-    if (!earlier && (x.denormal || y.denormal) && !isNan(result))
-      context.flags |= EXCEPTION.DENORMAL;
-  }
+  const result = popResult(context, fpu.get(1), fpu.get(0), operation);
   const written = fpu.conclude(context, result);
   if (written === undefined) return;
   fpu.set(1, written);
@@ -241,6 +243,18 @@ export function logarithmPlusOne(context: Context, y: Float, x: Float): Float {
   return scaled(context, product, 1 / Math.LN2);
 }
 
-/** atan2(y, x). */
-export const arctangent = (context: Context, y: Float, x: Float): Float =>
-  y.kind === 'zero' && !x.sign ? y : inexact(context, Math.atan2(toNumber(y), toNumber(x)));
+/** A number times a power of two. */
+const shifted = (x: Float, by: number): Float =>
+  x.kind === 'finite' ? { ...x, exponent: x.exponent + by, denormal: false } : x;
+const magnitude = (x: Float): number =>
+  x.kind === 'finite' ? x.exponent + bitLength(x.significand) : -0x8000;
+
+/** atan2(y, x). Only the ratio counts, so both are brought to where the host's numbers can hold the larger. */
+export function arctangent(context: Context, y: Float, x: Float): Float {
+  if (y.kind === 'zero' && !x.sign) return y;
+  const by = -Math.max(magnitude(y), magnitude(x));
+  const value = Math.atan2(toNumber(shifted(y, by)), toNumber(shifted(x, by)));
+  if (value !== 0 || y.kind !== 'finite') return inexact(context, value);
+  context.flags |= EXCEPTION.INEXACT;
+  return divide(context, shifted(y, 0), shifted(x, 0)); // so small that it equals its tangent
+}

@@ -2,6 +2,7 @@
 // Spec: SDM 1 §8.1 (registers), §8.5 (exceptions and their masked and unmasked responses).
 
 import {
+  bitLength,
   type Context,
   EXCEPTION,
   FLOAT80,
@@ -199,11 +200,19 @@ export class X87 {
     if (stopped) return undefined;
     const unmasked = flags & ~this.masks;
     if (result.kind !== 'finite') return result;
-    if (unmasked & EXCEPTION.OVERFLOW)
-      return { ...result, exponent: result.exponent - EXPONENT_BIAS };
-    if (unmasked & EXCEPTION.UNDERFLOW)
-      return { ...result, exponent: result.exponent + EXPONENT_BIAS };
+    if (unmasked & EXCEPTION.OVERFLOW) return this.#rebiased(result, -EXPONENT_BIAS);
+    if (unmasked & EXCEPTION.UNDERFLOW) return this.#rebiased(result, EXPONENT_BIAS);
     return result;
+  }
+
+  /** What an unmasked overflow or underflow leaves in a register; FSCALE can exceed even that. */
+  #rebiased(result: Float, bias: number): Float {
+    const exponent = result.exponent + bias;
+    const leading = exponent + bitLength(result.significand) - 1;
+    if (leading >= FLOAT80.least && leading <= FLOAT80.greatest) return { ...result, exponent };
+    this.signal(EXCEPTION.INEXACT);
+    this.setC1(bias < 0);
+    return bias < 0 ? infinity(result.sign) : zero(result.sign);
   }
 
   /** Pushes a value, or the default NaN if the stack is full. */

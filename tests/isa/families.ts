@@ -35,7 +35,7 @@ export const FAMILIES: readonly Family[] = [
   { name: 'branches',     perForm: 25,  programs: false, mnemonics: [...each('j'), ...words('loop loope loopne jrcxz jecxz jmp call ret')] },
   { name: 'stack',        perForm: 120, programs: false, mnemonics: words('push pop pushf pushfq popf popfq enter leave') },
   { name: 'strings',      perForm: 200, programs: false, mnemonics: words('movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq scasb scasw scasd scasq cmpsb cmpsw cmpsd cmpsq') },
-  { name: 'undefined',    perForm: 20,  programs: false, mnemonics: words('ud0 ud1 ud2') },
+  { name: 'undefined',    perForm: 20,  programs: false, mnemonics: words('ud1 ud2') },
   { name: 'ssemoves',     perForm: 80,  programs: true,  mnemonics: words('movups movupd movaps movapd movss movsd movlps movlpd movhps movhpd movhlps movlhps movdqa movdqu movd movq movntps movntpd movntdq movmskps movmskpd movq2dq movdq2q') },
   { name: 'ssefloat',     perForm: 700, programs: true,  mnemonics: words('addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd divss divsd sqrtps sqrtpd sqrtss sqrtsd minps minpd minss minsd maxps maxpd maxss maxsd') },
   { name: 'ssecompare',   perForm: 600, programs: true,  mnemonics: words('cmpps cmppd cmpss cmpsd ucomiss ucomisd comiss comisd') },
