@@ -4,6 +4,7 @@ import { arithmetic } from './arithmetic.js';
 import { atomic } from './atomic.js';
 import { bitOperations } from './bit-operations.js';
 import { branch } from './branch.js';
+import { byteOrder } from './byte-order.js';
 import { conditional } from './conditions.js';
 import type { Family } from './define.js';
 import { farTransfers } from './far-transfer.js';
@@ -36,6 +37,7 @@ export const FAMILIES: readonly Family[] = [
   bitOperations,
   bitwise,
   branch,
+  byteOrder,
   conditional,
   farTransfers,
   flagOperations,

@@ -1,7 +1,7 @@
 /** The stack: PUSH, POP, PUSHF, ENTER, LEAVE. */
 // Spec: SDM 2B, PUSH, POP, PUSHF; SDM 2A, ENTER, LEAVE. The new stack pointer is written last: a fault leaves no trace.
 
-import type { Builder, Semantics, Value } from './builder.js';
+import type { Builder, Semantics, Value, Variable } from './builder.js';
 import { type Family, forms } from './define.js';
 import { GPR, RFLAGS, SLOT } from './state.js';
 
@@ -54,34 +54,36 @@ const pushFlags =
 
 const NESTING = 31;
 
-const enter: Semantics = (b, { dst, src }) => {
-  const size = b.zeroExtend(b.read(dst), 64);
-  const level = b.and(b.zeroExtend(b.read(src), 32), b.const(32, NESTING));
-  const frame = down(b, 8);
-  b.store(frame, b.reg(GPR.RBP, 64), 'stack');
-  const top = b.variable(frame);
-  b.if(level, () => copyDisplay(b, top, level, frame));
-  const end = b.sub(top, size);
-  b.translateWrite(end, 8, 'stack'); // the processor tests the new top
-  b.setReg(GPR.RBP, frame);
-  b.setReg(GPR.RSP, end);
-};
+const enter =
+  (bits: number): Semantics =>
+  (b, { dst, src }) => {
+    const size = b.zeroExtend(b.read(dst), 64);
+    const level = b.and(b.zeroExtend(b.read(src), 32), b.const(32, NESTING));
+    const frame = down(b, bits / 8);
+    b.store(frame, b.reg(GPR.RBP, bits), 'stack');
+    const top = b.variable(frame);
+    b.if(level, () => copyDisplay(b, top, level, b.truncate(frame, bits)));
+    const end = b.sub(top, size);
+    b.translateWrite(end, bits / 8, 'stack'); // the processor tests the new top
+    b.setReg(GPR.RBP, b.truncate(frame, bits));
+    b.setReg(GPR.RSP, end);
+  };
 
 /** Pushes level - 1 frame pointers of the enclosing procedures, then the new one. */
-function copyDisplay(b: Builder, top: Value, level: Value, frame: Value): void {
-  const target = top as ReturnType<Builder['variable']>;
+function copyDisplay(b: Builder, target: Variable, level: Value, frame: Value): void {
+  const step = b.const(64, frame.bits / 8);
   const source = b.variable(b.reg(GPR.RBP, 64));
   const left = b.variable(b.sub(level, b.const(32, 1)));
   b.loop((again) => {
     b.if(left, () => {
-      b.assign(source, b.sub(source, b.const(64, 8)));
-      b.assign(target, b.sub(target, b.const(64, 8)));
-      b.store(target, b.load(source, 64, 'stack'), 'stack');
+      b.assign(source, b.sub(source, step));
+      b.assign(target, b.sub(target, step));
+      b.store(target, b.load(source, frame.bits, 'stack'), 'stack');
       b.assign(left, b.sub(left, b.const(32, 1)));
       again();
     });
   });
-  b.assign(target, b.sub(target, b.const(64, 8)));
+  b.assign(target, b.sub(target, step));
   b.store(target, frame, 'stack');
 }
 
@@ -101,7 +103,8 @@ export const stack: Family = (define) => {
   define(forms('Pop', 'r16 rm16'), pop);
   define(['Pushfq'], pushFlags(64));
   define(['Pushfw'], pushFlags(16));
-  define(['Enterq_imm16_imm8'], enter);
+  define(['Enterq_imm16_imm8'], enter(64));
+  define(['Enterw_imm16_imm8'], enter(16));
   define(['Leaveq'], leave(64), { hot: [0, 64] });
   define(['Leavew'], leave(16));
 };
