@@ -16,7 +16,8 @@ const PERIOD = 20;
 const PACE = 0.8;
 /** How long one that never ends is let run. */
 const RUN_MS = 2000;
-const SLOWEST_ANSWER_MS = 1000;
+/** An answer takes a few milliseconds; the rest is for a test machine that is busy with others. */
+const SLOWEST_ANSWER_MS = 5000;
 
 let service: TestService;
 let free: number;
@@ -56,7 +57,7 @@ async function watch(
     const endless = (await printed(name)).includes('expected: keeps running');
     if (domain.state === 'shutdown' || (endless && Date.now() - start > RUN_MS)) return domain;
     expect(Date.now() - start, `${name} does not end: ${await printed(name)}`).toBeLessThan(
-      120_000,
+      240_000,
     );
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -112,6 +112,16 @@ describe('xl', () => {
     expect((await xl('dmesg')).out).not.toBe('');
   });
 
+  test('trace prints the hypercalls of a domain, one line each, as many as asked for', async () => {
+    const tracing = xl('trace -n 20 -d hello');
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await create();
+    const { status, out } = await tracing;
+    expect(status).toBe(0);
+    expect(out.trim().split('\n')).toHaveLength(20);
+    expect(out).toMatch(/^d\d+v0 xen_version\(version\) = 0x40011 <[\d.]+µs> @0xffffffff8/m);
+  });
+
   test('xenstore-*', async () => {
     await xl('xenstore-write /data/a 1 /data/b 2');
     expect((await xl('xenstore-read /data/a /data/b')).out).toBe('1\n2\n');
