@@ -33,21 +33,83 @@ async function declaredLayouts(): Promise<Layout[]> {
   return modules.flatMap((exported) => Object.values(exported).filter(isLayout));
 }
 
-/** Structs of our own, which no Xen header has, and the Xen ones that C spells otherwise. */
+/** Structs of our own, which no Xen header has. */
 const OURS = new Set(['trace_record']);
 
-// biome-ignore format: one row per line of the program
-const probe = (layouts: readonly Layout[]): string => [
-  '#include <stdio.h>', '#include <stddef.h>', '#include <stdint.h>', '#define __XEN_TOOLS__ 1',
-  ...['xen', 'event_channel', 'grant_table', 'sched', 'vcpu', 'memory', 'version', 'physdev', 'callback', 'nmi', 'io/console', 'io/xs_wire', 'elfnote', 'features', 'arch-x86/cpuid']
-    .map((header) => `#include <xen/${header}.h>`),
-  'int main(void) {',
-  ...layouts.flatMap(({ name, offset }) => [
-    `  printf("${name} size %zu\\n", sizeof(${name}));`,
-    ...Object.keys(offset).map((field) => `  printf("${name} ${field} %zu\\n", offsetof(${name}, ${field}));`),
-  ]),
-  '  return 0; }',
-].join('\n');
+/** Members that C spells otherwise than our names in snake case, by `struct.field`. */
+// biome-ignore format: one row per member
+const IN_C: Readonly<Record<string, string>> = {
+  'evtchn_status.first':                  'u',
+  'evtchn_status.second':                 'u.interdomain.port',
+  'gnttab_copy.sourceDomid':              'source.domid',
+  'gnttab_copy.sourceOffset':             'source.offset',
+  'gnttab_copy.destDomid':                'dest.domid',
+  'gnttab_copy.destOffset':               'dest.offset',
+  'gnttab_swap_grant_ref.refA':           'ref_a',
+  'shared_info.maxPfn':                   'arch.max_pfn',
+  'shared_info.pfnToMfnFrameListList':    'arch.pfn_to_mfn_frame_list_list',
+  'shared_info.nmiReason':                'arch.nmi_reason',
+  'shared_info.p2mCr3':                   'arch.p2m_cr3',
+  'shared_info.p2mVaddr':                 'arch.p2m_vaddr',
+  'shared_info.p2mGeneration':            'arch.p2m_generation',
+  'shared_info.wcSecHi':                  'wc_sec_hi',
+  'start_info.consoleMfn':                'console.domU.mfn',
+  'start_info.consoleEvtchn':             'console.domU.evtchn',
+  'vcpu_info.archCr2':                    'arch.cr2',
+  'vcpu_runstate_info.timeRunning':       'time[0]',
+  'vcpu_runstate_info.timeRunnable':      'time[1]',
+  'vcpu_runstate_info.timeBlocked':       'time[2]',
+  'vcpu_runstate_info.timeOffline':       'time[3]',
+};
+
+/** Padding has no name worth comparing. */
+const isPadding = (field: string): boolean => /^(pad|rsvd|unused)|[pP]ad(ding)?\d*$/.test(field);
+
+const memberInC = (struct: string, field: string): string =>
+  IN_C[`${struct}.${field}`] ??
+  field
+    .replace(/([A-Z])/g, '_$1')
+    .toLowerCase()
+    .replace(/^(ctrlreg)(\d)$/, '$1[$2]');
+
+const typeInC = (name: string): string => (name.startsWith('struct ') ? name : `struct ${name}`);
+
+/** Name in a report and expression in C for everything that is compared. */
+const facts = ({
+  name,
+  size,
+  offset,
+}: Layout): { text: string; value: number; expression: string }[] => {
+  const type = typeInC(name);
+  const fields = Object.entries(offset).filter(([field]) => !isPadding(field));
+  return [
+    { text: `${name} size`, value: size, expression: `sizeof(${type})` },
+    ...fields.map(([field, value]) => ({
+      text: `${name} ${field}`,
+      value,
+      expression: `offsetof(${type}, ${memberInC(name, field)})`,
+    })),
+  ];
+};
+
+const HEADERS =
+  'xen event_channel grant_table sched vcpu memory version physdev callback nmi io/console io/xs_wire'.split(
+    ' ',
+  );
+
+const probe = (layouts: readonly Layout[]): string =>
+  [
+    '#include <stdio.h>',
+    '#include <stddef.h>',
+    '#include <stdint.h>',
+    '#define __XEN_TOOLS__ 1',
+    ...HEADERS.map((header) => `#include <xen/${header}.h>`),
+    'int main(void) {',
+    ...layouts
+      .flatMap(facts)
+      .map(({ text, expression }) => `printf("${text} %zu\\n", ${expression});`),
+    'return 0; }',
+  ].join('\n');
 
 function compileAndRun(source: string): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'abi-probe-'));
@@ -67,10 +129,7 @@ testWithPeer(
   async () => {
     const layouts = (await declaredLayouts()).filter(({ name }) => !OURS.has(name));
     expect(layouts.length).toBeGreaterThan(10);
-    const ours = layouts.flatMap(({ name, size, offset }) => [
-      `${name} size ${size}`,
-      ...Object.entries(offset).map(([field, at]) => `${name} ${field} ${at}`),
-    ]);
+    const ours = layouts.flatMap(facts).map(({ text, value }) => `${text} ${value}`);
     expect(ours).toEqual(compileAndRun(probe(layouts)));
   },
 );
