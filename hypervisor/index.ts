@@ -245,15 +245,13 @@ export class Hypervisor {
   }
 
   #explain(domain: Domain, vcpu: number, why: string): void {
-    if (!this.#trace.wants(~TRACE_CLASS.switch)) return;
+    if (!this.#dispatcher.isTracing) return;
     this.#text(TRACE_KIND.WHY, domain, vcpu, why);
   }
 
   #text(kind: number, domain: Domain, vcpu: number, text: string): void {
     const time = this.#setup.clock.now();
-    this.#trace.begin({ kind, domid: domain.id, vcpu, op: 0, time });
-    this.#trace.setText(text);
-    this.#trace.commit();
+    this.#trace.writeText({ kind, domid: domain.id, vcpu, op: 0, time }, text);
   }
 
   #domainShutdown(domain: Domain): void {
@@ -273,6 +271,7 @@ export class Hypervisor {
 
   /** The one place where an exception in handling a guest's exit ends: the guest goes, the others live on. */
   #guestBug(domain: Domain, error: unknown): void {
+    this.#dispatcher.abandon();
     this.#bug(`an exit of d${domain.id}`, error);
     domain.crash(
       `bug of the hypervisor: ${error instanceof Error ? error.message : String(error)}`,

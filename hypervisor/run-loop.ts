@@ -106,6 +106,7 @@ export class RunLoop {
   #idle(now: number): void {
     const { timers, host, time, clock } = this.#parts;
     const { next } = timers;
+    this.#noLongerRunning(now);
     if (time.isVirtual && Number.isFinite(next)) {
       time.skipTo(next);
       return;
@@ -113,6 +114,12 @@ export class RunLoop {
     const wait = Number.isFinite(next) ? Math.max(next - now, 0) / 1e6 : undefined;
     host.waitForInput(wait, this.#seen);
     this.idleTime += clock.now() - now;
+  }
+
+  /** The vCPU that is loaded could go on, but another runs, or its domain's cap is used up. */
+  #noLongerRunning(now: number): void {
+    const vcpu = this.#loaded?.vcpu;
+    if (vcpu?.runstate.state === RUNSTATE.RUNNING) vcpu.runstate.enter(vcpu.idleState, now);
   }
 
   #slice(vcpu: Vcpu, now: number): void {
@@ -142,8 +149,7 @@ export class RunLoop {
   #load(next: PvVcpu, now: number): void {
     const previous = this.#loaded;
     if (previous !== next) {
-      const left = previous?.vcpu;
-      if (left?.isRunnable) left.runstate.enter(RUNSTATE.RUNNABLE, now);
+      this.#noLongerRunning(now);
       this.#parts.pv.contextSwitch(next);
       this.#parts.dispatcher.enter(next);
       this.#loaded = next;

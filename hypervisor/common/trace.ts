@@ -96,6 +96,13 @@ export class Trace {
     this.#setBytes(offset.inLength, offset.input, bytes, 2 * TRACE_PAYLOAD_SIZE);
   }
 
+  /** A whole record that is text. */
+  writeText(head: TraceHead, text: string): void {
+    this.begin(head);
+    this.setText(text);
+    this.commit();
+  }
+
   commit(): void {
     this.#head = (this.#head + 1) % TWO_32 || 1; // 0 means "being written"
     Atomics.store(this.#u32, this.#at >>> 2, this.#head);

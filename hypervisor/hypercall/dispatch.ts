@@ -36,6 +36,8 @@ const CLASSES = Uint32Array.from({ length: NR_HYPERCALLS }, (_, number) => {
 
 export class Dispatcher {
   readonly call: Hypercall;
+  /** The call in progress will be in the trace, so why it is refused should be as well. */
+  isTracing = false;
   readonly #regs: CallRegisters;
   readonly #trace: Trace;
 
@@ -52,6 +54,12 @@ export class Dispatcher {
     this.call.vcpu = vcpu;
     this.call.pv = vcpu.pv;
     this.call.domain = vcpu.vcpu.domain;
+  }
+
+  /** Forgets the call in progress: its handler threw. */
+  abandon(): void {
+    this.call.inner = undefined;
+    this.isTracing = false;
   }
 
   /** Makes the call that the guest kernel asks for; rip is behind its SYSCALL. */
@@ -107,7 +115,10 @@ export class Dispatcher {
     const vcpu = call.vcpu.vcpu.id;
     const started = clock.now();
     const handler = TABLE[number];
+    const outer = this.isTracing;
+    this.isTracing = true;
     const result = handler === undefined ? this.#missing(number) : handler(call);
+    this.isTracing = outer;
     const ended = clock.now();
     const trace = this.#trace;
     trace.begin({ kind: TRACE_KIND.HYPERCALL, domid, vcpu, op: number, time: started });

@@ -10,6 +10,7 @@ import { PAGE_SIZE } from '../../hypervisor/machine/layout.js';
 import { asVirtAddr, type VirtAddr } from '../../hypervisor/machine/types.js';
 import { HYPERCALLS } from '../../hypervisor/public/hypercalls.js';
 import type { struct } from '../../hypervisor/public/struct.js';
+import { TRACE_KIND } from '../../hypervisor/public/trace.js';
 import { GuestAccess } from '../../hypervisor/pv/guest-access.js';
 import type { PvVcpu } from '../../hypervisor/pv/pv-vcpu.js';
 import type { Translations } from '../../hypervisor/pv/translations.js';
@@ -190,7 +191,12 @@ export class CallBench {
       sleep: () => undefined,
       wake: (vcpu: Parameters<typeof scheduler.wake>[0]) => scheduler.wake(vcpu, clock.now()),
       shouldPreempt: () => --this.preemptAfter < 0,
-      explain: (_domain: Domain, _vcpu: number, why: string) => void this.reasons.push(why),
+      explain: (domain: Domain, vcpu: number, why: string) => {
+        this.reasons.push(why);
+        if (!this.dispatcher.isTracing) return;
+        const time = clock.now();
+        this.trace.writeText({ kind: TRACE_KIND.WHY, domid: domain.id, vcpu, op: 0, time }, why);
+      },
       log: (text: string) => void this.machine.log.push(text),
       consoleWrite: (_domain: Domain, text: string) => void this.console.push(text),
     };
