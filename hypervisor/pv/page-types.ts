@@ -134,10 +134,13 @@ export class PageTypes {
     this.#host.translationsStale();
   }
 
+  /** Pinned by MMUEXT_PIN_Ln_TABLE. */
   isPinned = (mfn: number): boolean => (this.flagsOf(mfn) & FLAG.PINNED) !== 0;
   isAlias = (mfn: number): boolean => (this.flagsOf(mfn) & FLAG.ALIAS) !== 0;
   /** A frame that the domain was given and has not given up. */
   isAllocated = (mfn: number): boolean => (this.flagsOf(mfn) & FLAG.ALLOCATED) !== 0;
+  /** Validated or given up in part. */
+  isPartial = (mfn: number): boolean => (this.flagsOf(mfn) & FLAG.PARTIAL) !== 0;
   flagsOf = (mfn: number): number => this.flags[mfn] ?? 0;
 
   /** @returns true if the frame is in use as this type, its contents checked. */
