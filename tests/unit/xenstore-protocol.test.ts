@@ -92,6 +92,14 @@ test('text and bytes', () => {
   );
   const long = new Uint8Array(10_000).map((_, i) => i);
   expect(latin1Bytes(decodeLatin1(long, 0, long.length))).toEqual(long);
+  // A byte order mark is three bytes like any others.
+  const marked = Uint8Array.of(0xef, 0xbb, 0xbf, ...new Uint8Array(100).fill(0x41));
+  expect(latin1Bytes(decodeLatin1(marked, 0, marked.length))).toEqual(marked);
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 300, size: 'max' }), (bytes) => {
+      expect(latin1Bytes(decodeLatin1(bytes, 0, bytes.length))).toEqual(bytes);
+    }),
+  );
 });
 
 test('permissions', () => {
