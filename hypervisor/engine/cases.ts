@@ -24,6 +24,9 @@ export interface Case {
   readonly hot: boolean;
 }
 
+/** Number of the first case that is a function of its own; below are the cases of the interpreter's switch. */
+export const FIRST_COLD = 4096;
+
 /** Shapes a code can take, as an index into the cases of the code. */
 // biome-ignore format: one row
 export const SHAPE = { REGISTER: 0, BASE: 1, INDEX: 2, FULL: 3, NEAR: 0, CROSS: 1 } as const;
@@ -76,7 +79,7 @@ export function buildCases(definitions: readonly Definition[], first: number): C
     }
   }
   const hotNumbers = numbered(hot, first);
-  const coldNumbers = numbered(cold, first + hot.size);
+  const coldNumbers = numbered(cold, FIRST_COLD);
   const byCode: (CodeEntry | undefined)[] = [];
   for (const { code, entry, keys } of codes) {
     const cases = keys.map((key) => hotNumbers.get(key) ?? coldNumbers.get(key) ?? 0);
@@ -108,7 +111,7 @@ function plainCases(definition: Definition, kinds: readonly OperandKind[]): Case
   else cases[SHAPE.REGISTER] = make('full', 'near', false);
   if (mustBeMemory || kinds.some(({ kind }) => kind === 'either')) {
     MEMORY_SHAPES.forEach((shape, i) => {
-      const inlined = hot && shape !== 'full';
+      const inlined = hot && shape !== 'full' && !definition.options.coldMemory;
       cases[SHAPE.BASE + i] = make(inlined ? shape : 'full', 'near', inlined);
     });
   }

@@ -11,9 +11,10 @@
 
 import { OUTCOME, type Type, type Value } from '../x86/builder.js';
 import { SLOT } from '../x86/state.js';
-import type { Case } from './cases.js';
+import { type Case, FIRST_COLD } from './cases.js';
 import { emitAdvance, emitEnterBlock, FunctionEnds, type Loop, LoopEnds } from './ends.js';
 import { POOL } from './function-builder.js';
+import type { Fusion } from './fusion.js';
 import { InstructionBuilder } from './instruction-builder.js';
 import type { IntegerBuilder } from './integer-builder.js';
 import type { FlagStore } from './lazy-flags-builder.js';
@@ -50,18 +51,10 @@ export const inMemory = (b: IntegerBuilder): FlagStore => ({
   setAux: (value) => b.hostStore(b.const(32, SLOT.FAUX), value, 4),
 });
 
-/** Two cases run as one: the first record's, then the branch in the record after it. */
-export interface FusedCase {
-  readonly first: Case;
-  readonly branch: Case;
-}
-
 export interface InterpreterParts {
   readonly runtime: Runtime;
   readonly hot: readonly Case[];
-  readonly fused: readonly FusedCase[];
-  /** Number of the first case that is a cold function. */
-  readonly firstCold: number;
+  readonly fused: readonly Fusion[];
   /** Index of COLD_SIGNATURE among the module's types. */
   readonly coldType: number;
 }
@@ -151,29 +144,29 @@ function emitMustDecode(b: InstructionBuilder, loop: Loop): void {
 }
 
 function emitDispatch(b: InstructionBuilder, loop: Loop, parts: InterpreterParts): void {
-  b.labelled('block', (next) => {
-    const op = b.hostLoad(loop.pc, 'i32', 2, RECORD.OP);
-    const goOn = (): void => b.br(next);
-    const pseudo = pseudoCases(b, loop, goOn);
-    const hot = parts.hot.map((item) => () => {
-      b.flags.forget();
-      emitHot(b, loop, item);
-      if (item.definition.options.ends) {
-        emitAdvance(b, loop);
-        emitEnterBlock(b, loop);
-      } else goOn();
-    });
-    const fused = parts.fused.map(({ first, branch }) => () => {
-      b.flags.forget();
-      emitHot(b, loop, first);
+  const op = b.hostLoad(loop.pc, 'i32', 2, RECORD.OP);
+  // each case goes on by itself: a common tail costs a jump, and the branch predictor much of its history
+  const goOn = (): void => {
+    emitAdvance(b, loop);
+    b.br(loop.dispatch);
+  };
+  const pseudo = pseudoCases(b, loop, goOn);
+  const hot = parts.hot.map((item) => () => {
+    b.flags.forget();
+    emitHot(b, loop, item);
+    if (item.definition.options.ends) {
       emitAdvance(b, loop);
-      emitHot(b, loop, branch);
-      b.unreachable();
-    });
-    b.switch(op, [...pseudo, ...hot, ...fused], () => emitCallCold(b, loop, parts, goOn));
+      emitEnterBlock(b, loop);
+    } else goOn();
   });
-  emitAdvance(b, loop);
-  b.br(loop.dispatch);
+  const fused = parts.fused.map(({ first, second }) => () => {
+    b.flags.forget();
+    emitHot(b, loop, first);
+    emitAdvance(b, loop);
+    emitHot(b, loop, second);
+    goOn();
+  });
+  b.switch(op, [...pseudo, ...hot, ...fused], () => emitCallCold(b, loop, parts, goOn));
 }
 
 function emitHot(b: InstructionBuilder, loop: Loop, item: Case): void {
@@ -189,22 +182,28 @@ function emitCallCold(
   parts: InterpreterParts,
   goOn: () => void,
 ): void {
-  emitSpillFlags(b);
+  // always true; said to be unlikely so that V8 spills the loop's registers here and not at each dispatch
   const op = b.hostLoad(loop.pc, 'i32', 2, RECORD.OP);
-  const index = b.op('i32.sub', op, b.const(32, parts.firstCold));
-  const outcome = b.callIndirect(parts.coldType, COLD_SIGNATURE, [loop.pc], index);
-  emitReloadFlags(b);
-  b.if(b.op('i32.eqz', outcome), goOn);
-  b.if(b.op('i32.eq', outcome, b.const(32, OUTCOME.NEXT_BLOCK)), () => {
-    emitAdvance(b, loop);
-    emitEnterBlock(b, loop);
-  });
-  b.if(b.op('i32.eq', outcome, b.const(32, OUTCOME.BRANCH)), () => {
-    b.assign(loop.target, b.state(SLOT.RIP, 'i64'));
-    b.br(loop.lookup);
-  });
-  b.assign(loop.status, outcome);
-  b.br(loop.exit);
+  const isCold = b.op('i32.ge_u', op, b.const(32, FIRST_COLD));
+  const call = (): void => {
+    emitSpillFlags(b);
+    const index = b.op('i32.sub', op, b.const(32, FIRST_COLD));
+    const outcome = b.callIndirect(parts.coldType, COLD_SIGNATURE, [loop.pc], index);
+    emitReloadFlags(b);
+    b.if(b.op('i32.eqz', outcome), goOn);
+    b.if(b.op('i32.eq', outcome, b.const(32, OUTCOME.NEXT_BLOCK)), () => {
+      emitAdvance(b, loop);
+      emitEnterBlock(b, loop);
+    });
+    b.if(b.op('i32.eq', outcome, b.const(32, OUTCOME.BRANCH)), () => {
+      b.assign(loop.target, b.state(SLOT.RIP, 'i64'));
+      b.br(loop.lookup);
+    });
+    b.assign(loop.status, outcome);
+    b.br(loop.exit);
+  };
+  b.if(isCold, call, undefined, false);
+  b.unreachable();
 }
 
 /** In the order of PSEUDO. */
@@ -241,7 +240,7 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
     const page = b.add(b.state(SLOT.PAGE_VA, 'i64'), b.const(64, 4096));
     const entry = tlbEntry(b, page);
     const tag = b.hostLoad(entry, 'i64', 8, TLB_EXECUTE);
-    b.if(b.ne(tag, page), () => void b.runtime('fetch', [page])); // a fault is found again when it is decoded
+    b.if(b.ne(tag, page), () => void b.runtime('fetch', [page]), undefined, false); // a fault is found again when it is decoded
     const isPage = b.eq(b.hostLoad(entry, 'i64', 8, TLB_EXECUTE), page);
     const id = b.hostLoad(entry, 'i32', 4, TLB_EXECUTE + TLB.MAP_ID);
     const isCode = b.op('i32.eq', id, b.hostLoad(pc, 'i32', 4, RECORD.IMM));

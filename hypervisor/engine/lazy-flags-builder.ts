@@ -20,6 +20,9 @@ interface Known {
   readonly result: Value;
 }
 
+/** Where FAUX keeps CF and CF ^ OF. */
+const TOP_BITS = AUX.CF | AUX.PARTIAL;
+
 export class LazyFlags implements Flags {
   readonly #b: IntegerBuilder;
   readonly #store: FlagStore;
@@ -75,6 +78,20 @@ export class LazyFlags implements Flags {
   result(result: Value, carry: Value, overflow: Value): void {
     this.#setResult(result);
     this.#store.setAux(this.#carryBits(carry, overflow));
+    this.#known = undefined;
+  }
+
+  resultTop(result: Value, top: Value): void {
+    const b = this.#b;
+    this.#setResult(result);
+    this.#store.setAux(b.and(top, b.const(32, TOP_BITS)));
+    this.#known = undefined;
+  }
+
+  top(top: Value): void {
+    const b = this.#b;
+    const rest = b.and(this.#store.aux(), b.const(32, ~TOP_BITS));
+    this.#store.setAux(b.or(rest, b.and(top, b.const(32, TOP_BITS))));
     this.#known = undefined;
   }
 

@@ -2,14 +2,9 @@
 
 import { collect, type Family } from '../x86/define.js';
 import type { HostImplementation } from '../x86/host-functions.js';
-import { buildCases, type Case, type CaseTable } from './cases.js';
-import {
-  COLD_SIGNATURE,
-  emitCold,
-  emitInterpreter,
-  type FusedCase,
-  RUN_SIGNATURE,
-} from './interpreter.js';
+import { buildCases, type CaseTable } from './cases.js';
+import { findFusions } from './fusion.js';
+import { COLD_SIGNATURE, emitCold, emitInterpreter, RUN_SIGNATURE } from './interpreter.js';
 import { emitInternal } from './mmu.js';
 import { PSEUDO } from './record.js';
 import {
@@ -39,8 +34,7 @@ export function buildInterpreter(
   memoryPages: number,
 ): InterpreterModule {
   const table = buildCases(collect(families), PSEUDO.COUNT);
-  const fusion = findFusions(table);
-  const firstCold = PSEUDO.COUNT + table.hot.length;
+  const fusion = findFusions(table, PSEUDO.COUNT + table.hot.length);
   const module = new WasmModule();
   const runtime = declareRuntime(module, hostFunctions);
   const run = module.declare(RUN_SIGNATURE);
@@ -54,9 +48,8 @@ export function buildInterpreter(
     return index;
   });
   module.setTable(cold);
-  const fused = fusion.map(({ first, branch }): FusedCase => ({ first, branch }));
   const coldType = module.type(COLD_SIGNATURE);
-  const body = emitInterpreter({ runtime, hot: table.hot, fused, firstCold, coldType });
+  const body = emitInterpreter({ runtime, hot: table.hot, fused: fusion, coldType });
   module.define(run, body);
   module.export('run', run);
   return {
@@ -81,15 +74,3 @@ function declareRuntime(module: WasmModule, hostFunctions: readonly HostImplemen
   }
   return { host, internal: internal as Runtime['internal'] };
 }
-
-interface Fusion extends FusedCase {
-  readonly pair: number;
-  readonly number: number;
-}
-
-/** Every case that wants to be fused with the conditional branches after it, with every one of those. */
-function findFusions(_table: CaseTable): Fusion[] {
-  return [];
-}
-
-export type { Case };

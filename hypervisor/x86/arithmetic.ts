@@ -76,11 +76,11 @@ const neg: Semantics = (b, { dst, size }) => {
 export const arithmetic: Family = (define) => {
   const one = 'rm8 rm16 rm32 rm64';
   define(forms('Add', ALU_FORMS), add, { hot: HOT });
-  define(forms('Adc', ALU_FORMS), adc, { hot: WIDE });
+  define(forms('Adc', ALU_FORMS), adc, { hot: WIDE, coldMemory: true });
   define(forms('Sub', ALU_FORMS), sub, { hot: HOT });
-  define(forms('Sbb', ALU_FORMS), sbb, { hot: WIDE });
+  define(forms('Sbb', ALU_FORMS), sbb, { hot: WIDE, coldMemory: true });
   define(forms('Cmp', ALU_FORMS), cmp, { hot: [8, 16, 32, 64] });
   define(forms('Inc', one), inc, { hot: WIDE });
   define(forms('Dec', one), dec, { hot: WIDE });
-  define(forms('Neg', one), neg, { hot: WIDE });
+  define(forms('Neg', one), neg, { hot: WIDE, coldMemory: true });
 };

@@ -104,5 +104,5 @@ export const bitOperations: Family = (define) => {
     [[...forms('Bsf', SCAN), ...forms('Tzcnt', SCAN)], scan(lowest)],
     [[...forms('Bsr', SCAN), ...forms('Lzcnt', SCAN)], scan(highest)],
   ];
-  for (const [names, body] of rows) define(names, body, { hot: [32, 64] });
+  for (const [names, body] of rows) define(names, body, { hot: [32, 64], coldMemory: true });
 };

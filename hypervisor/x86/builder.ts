@@ -66,6 +66,10 @@ export interface Flags {
   dec(result: Value): void;
   /** SF, ZF, PF from the result, AF = 0, CF and OF as given. */
   result(result: Value, carry: Value, overflow: Value): void;
+  /** As `result`, with bit 31 of an i32 for CF and bit 30 for CF ^ OF: its other bits are ignored. */
+  resultTop(result: Value, top: Value): void;
+  /** CF and CF ^ OF as for `resultTop`, the others stay. */
+  top(top: Value): void;
   /** CF and OF as given, the others stay. */
   carryOverflow(carry: Value, overflow: Value): void;
   /** CF as given, the others stay. */

@@ -1,6 +1,6 @@
 /** What depends on the flags: Jcc, SETcc, CMOVcc. Spec: SDM 1 appendix B; SDM 2A, 2B. */
 
-import { HOT, WIDE } from './arithmetic.js';
+import { WIDE } from './arithmetic.js';
 import type { Semantics } from './builder.js';
 import { type Family, forms } from './define.js';
 
@@ -27,9 +27,10 @@ const set =
     b.write(dst, b.truncate(b.flags.test(condition), 8));
 
 export const conditional: Family = (define) => {
+  const cold = { hot: WIDE, coldMemory: true } as const;
   CONDITIONS.forEach((suffix, condition) => {
     define(forms(`J${suffix}`, 'rel8_64 rel32_64'), jump(condition), { hot: [64], ends: true });
-    define(forms(`Cmov${suffix}`, 'r16_rm16 r32_rm32 r64_rm64'), move(condition), { hot: WIDE });
-    define([`Set${suffix}_rm8`], set(condition), { hot: HOT });
+    define(forms(`Cmov${suffix}`, 'r16_rm16 r32_rm32 r64_rm64'), move(condition), cold);
+    define([`Set${suffix}_rm8`], set(condition), { hot: [8], coldMemory: true });
   });
 };

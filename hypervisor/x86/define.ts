@@ -9,6 +9,8 @@ export type CodeName = keyof typeof Code;
 export interface Options {
   /** Widths of the first operand for which the form is inlined in the interpreter's loop; others are called. */
   readonly hot?: readonly number[];
+  /** Only the register form of a hot instruction is inlined: with memory it is too rare. */
+  readonly coldMemory?: true;
   /** The instruction may branch or repeat: a block is accounted up to it. */
   readonly ends?: true;
   /** Nothing after it in the instruction stream is reached by falling through: decoding stops. */

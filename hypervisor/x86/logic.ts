@@ -45,5 +45,5 @@ export const bitwise: Family = (define) => {
     { hot: HOT },
   );
   define(forms('Test', TEST_FORMS), test, { hot: [8, 16, 32, 64] });
-  define(forms('Not', 'rm8 rm16 rm32 rm64'), not, { hot: WIDE });
+  define(forms('Not', 'rm8 rm16 rm32 rm64'), not, { hot: WIDE, coldMemory: true });
 };

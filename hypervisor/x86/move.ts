@@ -63,6 +63,7 @@ export const move: Family = (define) => {
   define(forms('Lea', 'r16_m r32_m r64_m'), lea, { hot: WIDE });
   define(forms('Xchg', 'rm8_r8 rm16_r16 rm32_r32 rm64_r64 r16_AX r32_EAX r64_RAX'), xchg, {
     hot: WIDE,
+    coldMemory: true,
   });
   define(forms('Movnti', 'm32_r32 m64_r64'), mov);
   define(['Xlat_m8'], xlat);

@@ -201,7 +201,7 @@ const THREE =
   'r16_rm16_imm8 r32_rm32_imm8 r64_rm64_imm8 r16_rm16_imm16 r32_rm32_imm32 r64_rm64_imm32';
 
 export const multiplyDivide: Family = (define) => {
-  const hot = { hot: [32, 64] } as const;
+  const hot = { hot: [32, 64], coldMemory: true } as const;
   // biome-ignore format: one row per instruction
   const rows: readonly (readonly [names: string[], body: Semantics, isHot: boolean])[] = [
     [forms('Mul', ONE),    (b, o) => multiply(b, o, false), true],

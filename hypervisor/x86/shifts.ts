@@ -5,12 +5,10 @@ import type { Builder, Operands, Semantics, Value } from './builder.js';
 import { type Define, type Family, forms } from './define.js';
 import { GPR } from './state.js';
 
-/** What a shift gives, with the count known not to be zero. */
-interface Shifted {
-  readonly result: Value;
-  readonly carry: Value;
-  readonly overflow: Value;
-}
+/** What a shift gives, with the count known not to be zero: CF and OF, or both in one word (see Flags.resultTop). */
+type Shifted =
+  | { readonly result: Value; readonly carry: Value; readonly overflow: Value }
+  | { readonly result: Value; readonly top: Value };
 /** @param count the masked count, i32, 1 to 31 (63 for 64-bit operands). */
 type Shift = (b: Builder, value: Value, count: Value) => Shifted;
 
@@ -28,8 +26,17 @@ const top = (b: Builder, value: Value): Value => as32(b, b.signBit(value));
 /** XOR of the two top bits. */
 const topTwo = (b: Builder, value: Value): Value => b.xor(top(b, value), top(b, b.shl(value, 1)));
 
+/** The upper half of a 64-bit value, or all of a 32-bit one. */
+const upper32 = (b: Builder, value: Value): Value =>
+  value.bits === 64 ? b.truncate(b.shrU(value, 32), 32) : value;
+
 const shiftLeft: Shift = (b, value, count) => {
   const result = b.shl(value, count);
+  if (value.bits >= 32) {
+    // the two bits at width - count and below it: CF, and the sign of the result, which is CF ^ OF
+    const pair = b.shrU(value, b.sub(b.const(32, value.bits - 1), count));
+    return { result, top: b.shl(b.truncate(pair, 32), 30) };
+  }
   // a count beyond the width leaves CF undefined: position -n reads as some bit, never traps
   const carry = bitAt(b, value, b.sub(width(b, value), count));
   return { result, carry, overflow: b.xor(top(b, result), carry) };
@@ -45,7 +52,7 @@ const shiftArithmetic: Shift = (b, value, count) => {
   const wide = value.bits === 64 ? value : b.signExtend(value, 32);
   const result = b.truncate(b.shrS(wide, count), value.bits);
   const carry = lowBit(b, b.shrS(wide, b.sub(count, b.const(32, 1))));
-  return { result, carry, overflow: b.const(32, 0) };
+  return { result, top: b.shrS(b.shl(carry, 31), 1) }; // OF = 0
 };
 
 /** Rotates have an operation of their own only at 32 and 64 bits. */
@@ -61,12 +68,19 @@ function rotate(b: Builder, value: Value, left: Value): Value {
 
 const rotateLeft: Shift = (b, value, count) => {
   const result = rotate(b, value, count);
+  // CF is the lowest bit of the result, CF ^ OF the highest
+  if (value.bits === 64) {
+    return { result, top: upper32(b, b.op('i64.rotr', result, b.const(64, 1))) };
+  }
+  if (value.bits === 32) return { result, top: b.op('i32.rotr', result, b.const(32, 1)) };
   const carry = lowBit(b, result);
   return { result, carry, overflow: b.xor(top(b, result), carry) };
 };
 
 const rotateRight: Shift = (b, value, count) => {
   const result = rotate(b, value, b.sub(b.const(32, 0), count));
+  // CF is the highest bit of the result, CF ^ OF the next
+  if (value.bits >= 32) return { result, top: upper32(b, result) };
   return { result, carry: top(b, result), overflow: topTwo(b, result) };
 };
 
@@ -123,7 +137,8 @@ const shift =
     b.if(count, () => {
       const shifted = perform(b, value, count);
       b.assign(result, shifted.result);
-      b.flags.result(shifted.result, shifted.carry, shifted.overflow);
+      if ('top' in shifted) b.flags.resultTop(shifted.result, shifted.top);
+      else b.flags.result(shifted.result, shifted.carry, shifted.overflow);
     });
     b.write(dst, result);
   };
@@ -138,7 +153,8 @@ const rotation =
     b.if(count, () => {
       const rotated = perform(b, value, count);
       b.assign(result, rotated.result);
-      b.flags.carryOverflow(rotated.carry, rotated.overflow);
+      if ('top' in rotated) b.flags.top(rotated.top);
+      else b.flags.carryOverflow(rotated.carry, rotated.overflow);
     });
     b.write(dst, result);
   };
@@ -209,7 +225,7 @@ const BY_COUNT =
 const DOUBLE = 'rm16_r16_imm8 rm32_r32_imm8 rm64_r64_imm8 rm16_r16_CL rm32_r32_CL rm64_r64_CL';
 
 export const shifts: Family = (define: Define) => {
-  const hot = { hot: [32, 64] } as const;
+  const hot = { hot: [32, 64], coldMemory: true } as const;
   // biome-ignore format: one row per instruction
   const rows: readonly (readonly [names: string[], body: Semantics, hot: boolean])[] = [
     [[...forms('Shl', BY_COUNT), ...forms('Sal', BY_COUNT)], shift(shiftLeft),       true],

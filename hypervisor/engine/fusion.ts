@@ -1,0 +1,72 @@
+/**
+ * Which pairs of instructions the interpreter runs as one: the pairs that compiled code is full of.
+ *
+ * A fused case is the two bodies one after the other, so it means the same; it saves a dispatch, and a conditional
+ * branch after a comparison becomes one comparison. The second record stays where it is: it can be entered on its
+ * own, and a fault in it is precise.
+ */
+
+import type { Case, CaseTable } from './cases.js';
+import { PSEUDO } from './record.js';
+
+export interface Fusion {
+  readonly first: Case;
+  readonly second: Case;
+  /** first * 65536 + second, by their case numbers. */
+  readonly pair: number;
+  readonly number: number;
+}
+
+/** Operands of a case as one word: r, rr (register or immediate), load, store, loadx, storex (with index), near. */
+const SHAPES: Readonly<Record<string, string>> = {
+  '': '',
+  dst: 'r',
+  'dst src': 'rr',
+  'dst memory/base': 'load',
+  'dst memory/index': 'loadx',
+  'memory/base src': 'store',
+  'memory/index src': 'storex',
+  'memory/base': 'm',
+  'target/near': 'near',
+};
+
+/** `mov.64.load`: mnemonic, width of the destination, shape. */
+export function caseName({ definition, operands }: Case): string {
+  const mnemonic = definition.codes[0]?.split('_')[0]?.toLowerCase() ?? '';
+  const shape = operands.map(({ field, shape: s }) => (s ? `${field}/${s}` : field)).join(' ');
+  return [mnemonic, operands[0]?.bits ?? 0, SHAPES[shape] ?? shape].join('.');
+}
+
+const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
+
+/** Every first with every second. */
+// biome-ignore format: one row per group
+const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
+  ['cmp.32.rr cmp.64.rr test.32.rr test.64.rr', 'jb.64.near jae.64.near je.64.near jne.64.near jbe.64.near ja.64.near js.64.near jns.64.near jl.64.near jge.64.near jle.64.near jg.64.near'],
+  ['cmp.8.rr test.8.rr cmp.32.load cmp.64.load cmp.32.store cmp.64.store cmp.8.store', 'je.64.near jne.64.near jbe.64.near ja.64.near'],
+  ['add.32.rr add.64.rr sub.32.rr sub.64.rr dec.32.r dec.64.r inc.32.r inc.64.r', 'je.64.near jne.64.near'],
+  ['and.32.rr', 'je.64.near jne.64.near'],
+];
+
+/** The pairs of PAIRS, numbered from `first` on. */
+export function findFusions(table: CaseTable, first: number): Fusion[] {
+  const byName = new Map(table.hot.map((item, i) => [caseName(item), PSEUDO.COUNT + i] as const));
+  const fusions: Fusion[] = [];
+  for (const [firsts, seconds] of PAIRS) {
+    for (const left of words(firsts)) {
+      for (const right of words(seconds)) {
+        const [a, b] = [byName.get(left), byName.get(right)];
+        if (a === undefined || b === undefined) throw new Error(`no case ${left} or ${right}`);
+        const [one, two] = [table.hot[a - PSEUDO.COUNT], table.hot[b - PSEUDO.COUNT]];
+        if (one && two)
+          fusions.push({
+            first: one,
+            second: two,
+            pair: a * 65536 + b,
+            number: first + fusions.length,
+          });
+      }
+    }
+  }
+  return fusions;
+}
