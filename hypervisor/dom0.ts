@@ -11,6 +11,9 @@ import type { Ram } from './machine/ram.js';
 import { asMfn, type Frame } from './machine/types.js';
 import { GNTST } from './public/grant-table.js';
 
+/** A guest that notifies in a loop makes one message in this time. */
+const FLUSH_INTERVAL_NS = 50_000;
+
 interface ForeignFrame {
   readonly frame: Frame;
   count: number;
@@ -23,6 +26,7 @@ export class Dom0 {
   readonly #ram: Ram;
   readonly #frames: FramePool;
   readonly #pending: Set<number>;
+  #nextFlush = 0;
   /** Frames mapped by domain and MFN: they stay mapped when the domain dies. */
   readonly #foreign = new Map<string, ForeignFrame>();
 
@@ -38,11 +42,18 @@ export class Dom0 {
     this.#frames = parts.frames;
   }
 
-  /** Hands over the ports that became pending since the last time, each once. */
-  flushEvents(): void {
-    if (this.#pending.size === 0) return;
+  /** Hands over the ports that became pending since the last time, each once; not so often that dom0 is flooded. */
+  flushEvents(now: number): void {
+    if (this.#pending.size === 0 || now < this.#nextFlush) return;
+    this.#nextFlush = now + FLUSH_INTERVAL_NS;
     this.#host.send({ event: 'evtchn', ports: [...this.#pending] });
     this.#pending.clear();
+  }
+
+  /** Hands them over now: the host is about to sleep. */
+  flushAllEvents(): void {
+    this.#nextFlush = 0;
+    this.flushEvents(0);
   }
 
   bindInterdomain(remote: Domain, remotePort: number): { port: number } {

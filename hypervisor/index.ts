@@ -153,7 +153,9 @@ export class Hypervisor {
       pv: this.#pv,
       dispatcher: this.#dispatcher,
       answerCalls: () => this.#answerCalls(),
-      flushEvents: () => this.#dom0.flushEvents(),
+      flushEvents: (now) => this.#dom0.flushEvents(now),
+      flushAllEvents: () => this.#dom0.flushAllEvents(),
+      runstateChanged: (vcpu, now) => this.#writeRunstate(vcpu, now),
       switched: (vcpu, now) => this.#switched(vcpu, now),
       stopped: (vcpu, reason) => this.#traceStop(vcpu, reason),
       bug: (domain, error) => this.#guestBug(domain, error),
@@ -220,11 +222,13 @@ export class Hypervisor {
     for (let call = host.receive(); call; call = host.receive()) this.#privcmd.answer(call);
   }
 
+  #writeRunstate({ runstate }: Vcpu, now: number): void {
+    if (runstate.area === undefined) return;
+    this.#pv.guest.encode(vcpuRunstateInfo, runstate.area, encodeRunstate(runstate, now));
+  }
+
   #switched(vcpu: Vcpu, now: number): void {
-    const { area } = vcpu.runstate;
-    if (area !== undefined) {
-      this.#pv.guest.encode(vcpuRunstateInfo, area, encodeRunstate(vcpu.runstate, now));
-    }
+    this.#writeRunstate(vcpu, now);
     if (!this.#trace.wants(TRACE_CLASS.switch)) return;
     const { id: domid } = vcpu.domain;
     this.#trace.begin({ kind: TRACE_KIND.SWITCH, domid, vcpu: vcpu.id, op: 0, time: now });

@@ -45,9 +45,11 @@ export class Log {
       writer.partial = '';
     }
     const kept = this.#admit(writer, lines.length);
-    for (const line of lines.slice(0, kept)) this.line(`(d${domain.id}) ${line}`);
-    if (kept < lines.length) writer.dropped += lines.length - kept;
-    else if (text.length > 0) this.#host.send({ event: 'console_io', domid: domain.id, text });
+    for (const line of lines.slice(0, kept)) {
+      this.line(`(d${domain.id}) ${line}`);
+      this.#host.send({ event: 'console_io', domid: domain.id, text: line });
+    }
+    writer.dropped += lines.length - kept;
   }
 
   forget(domain: Domain): void {

@@ -36,10 +36,14 @@ export interface RunLoopParts {
   readonly host: HypervisorHost;
   /** Handles everything that dom0 has sent. */
   answerCalls(): void;
-  /** Hands dom0 the ports that became pending. */
-  flushEvents(): void;
+  /** Hands dom0 the ports that became pending, now and then. */
+  flushEvents(now: number): void;
+  /** Hands them over at once. */
+  flushAllEvents(): void;
   /** A vCPU is put on the processor. */
   switched(vcpu: Vcpu, now: number): void;
+  /** The vCPU in the processor has another runstate: the guest may want to know. */
+  runstateChanged(vcpu: Vcpu, now: number): void;
   /** The processor stopped for something that is no hypercall: for the trace. */
   stopped(vcpu: PvVcpu, reason: ExitReason): void;
   /** An exception escaped while an exit of this domain was handled. */
@@ -48,7 +52,7 @@ export interface RunLoopParts {
 
 export class RunLoop {
   readonly #parts: RunLoopParts;
-  #stopped = false;
+  #isStopped = false;
   /** The vCPU whose state is in the processor: it may not be the one that runs. */
   #loaded: PvVcpu | undefined;
   #seen = 0;
@@ -64,12 +68,12 @@ export class RunLoop {
 
   /** Runs until `stop`. */
   run(): void {
-    this.#stopped = false;
-    while (!this.#stopped) this.step();
+    this.#isStopped = false;
+    while (!this.#isStopped) this.step();
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
   }
 
   /** One round: mailbox, timers, one slice or one wait. */
@@ -77,10 +81,10 @@ export class RunLoop {
     const { clock, timers, scheduler } = this.#parts;
     this.#seen = this.#doorbell();
     this.#parts.answerCalls();
-    if (this.#stopped) return;
-    timers.expire(clock.now());
-    this.#parts.flushEvents();
+    if (this.#isStopped) return;
     const now = clock.now();
+    timers.expire(now);
+    this.#parts.flushEvents(now);
     const vcpu = scheduler.pick(now);
     if (vcpu) this.#slice(vcpu, now);
     else this.#idle(now);
@@ -107,6 +111,7 @@ export class RunLoop {
     const { timers, host, time, clock } = this.#parts;
     const { next } = timers;
     this.#noLongerRunning(now);
+    this.#parts.flushAllEvents();
     if (time.isVirtual && Number.isFinite(next)) {
       time.skipTo(next);
       return;
@@ -142,7 +147,17 @@ export class RunLoop {
     this.#measure(retired, elapsed);
     scheduler.charge(vcpu, elapsed);
     scheduler.current = undefined;
-    if (!vcpu.isRunnable) vcpu.runstate.enter(vcpu.idleState, now + elapsed);
+    if (!vcpu.isRunnable) this.#stopped(vcpu, now + elapsed);
+  }
+
+  /** The vCPU waits or is held back. Its memory is still the one in use, so its runstate can be told. */
+  #stopped(vcpu: Vcpu, now: number): void {
+    vcpu.runstate.enter(vcpu.idleState, now);
+    try {
+      this.#parts.runstateChanged(vcpu, now);
+    } catch (error) {
+      this.#parts.bug(vcpu.domain, error);
+    }
   }
 
   /** Puts the vCPU on the processor, if another was there. */

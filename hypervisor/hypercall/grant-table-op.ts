@@ -120,7 +120,10 @@ function dumpTable(call: Hypercall, at: VirtAddr): number {
   const dom = call.guest.readU16(at);
   if (dom === undefined) return EFAULT;
   const owner = tableOwner(call, dom);
-  if (typeof owner !== 'number') for (const line of owner.grants.describe()) call.hv.log(line);
+  if (typeof owner !== 'number') {
+    // By way of the guest's own lines in the log, which are limited.
+    for (const line of owner.grants.describe()) call.hv.consoleWrite(call.domain, `${line}\n`);
+  }
   const status = typeof owner === 'number' ? owner : GNTST.okay;
   return call.guest.encode(abi.gnttabDumpTable, at, { status }) ? 0 : EFAULT;
 }

@@ -168,7 +168,7 @@ export type PrivcmdEvent =
     }
   /** A line of the hypervisor's log. */
   | { readonly event: 'log'; readonly text: string }
-  /** Text that a domain wrote with console_io. */
+  /** A line that a domain wrote with console_io, without its newline. */
   | { readonly event: 'console_io'; readonly domid: number; readonly text: string }
   | { readonly event: 'ready' };
 

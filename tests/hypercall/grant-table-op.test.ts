@@ -260,7 +260,7 @@ describe('the table', () => {
     b.domain.grants.acquire(REF, peer.id, true);
     const at = b.put(abi.gnttabDumpTable, { dom: DOMID.SELF });
     expect(b.call(OP, GNTTABOP.DUMP_TABLE, at, 1)).toBe(0);
-    expect(b.machine.log[0]).toMatch(/^d1 grant 8: mfn \d+ to d2, 0 reading, 1 writing$/);
+    expect(b.console[0]).toMatch(/^d1 grant 8: mfn \d+ to d2, 0 reading, 1 writing\n$/);
   });
 });
 
