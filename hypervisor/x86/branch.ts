@@ -2,12 +2,23 @@
 
 import type { Builder, Semantics, Value } from './builder.js';
 import type { Family } from './define.js';
-import { popValue, pushValue } from './stack.js';
+import { VECTOR } from './processor.js';
+import { pushValue } from './stack.js';
 import { GPR } from './state.js';
 
 const jump: Semantics = (b) => b.branchNear();
 
-const jumpTo: Semantics = (b, { dst }) => b.branch(b.read(dst));
+/** A target that is not canonical is a #GP of the branch itself: nothing has happened yet. */
+function requireCanonical(b: Builder, target: Value): void {
+  const extended = b.shrS(b.shl(target, 16), 16);
+  b.if(b.ne(extended, target), () => b.raise(VECTOR.GP));
+}
+
+const jumpTo: Semantics = (b, { dst }) => {
+  const target = b.read(dst);
+  requireCanonical(b, target);
+  b.branch(target);
+};
 
 const call: Semantics = (b) => {
   pushValue(b, b.nextRip());
@@ -16,17 +27,24 @@ const call: Semantics = (b) => {
 
 const callTo: Semantics = (b, { dst }) => {
   const target = b.read(dst);
+  requireCanonical(b, target);
   pushValue(b, b.nextRip());
   b.branch(target);
 };
 
-const ret: Semantics = (b) => b.branch(popValue(b, 64));
-
-const retAndRelease: Semantics = (b, { dst }) => {
-  const target = popValue(b, 64);
-  b.setReg(GPR.RSP, b.add(b.reg(GPR.RSP, 64), b.zeroExtend(b.read(dst), 64)));
+/** Returns, releasing so many bytes besides the return address. */
+function returnBy(b: Builder, released: Value): void {
+  const top = b.reg(GPR.RSP, 64);
+  const target = b.load(top, 64, 'stack');
+  requireCanonical(b, target);
+  b.setReg(GPR.RSP, b.add(top, released));
   b.branch(target);
-};
+}
+
+const ret: Semantics = (b) => returnBy(b, b.const(64, 8));
+
+const retAndRelease: Semantics = (b, { dst }) =>
+  returnBy(b, b.add(b.zeroExtend(b.read(dst), 64), b.const(64, 8)));
 
 /** Counts rcx (or ecx) down. @returns its new value. */
 function countDown(b: Builder, bits: number): Value {

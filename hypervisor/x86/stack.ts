@@ -15,13 +15,6 @@ export function pushValue(b: Builder, value: Value): void {
   b.setReg(GPR.RSP, top);
 }
 
-/** @returns the value; RSP is moved already, so what follows must not fault, or branch to fault there. */
-export function popValue(b: Builder, bits: number): Value {
-  const value = b.load(stackPointer(b), bits, 'stack');
-  b.setReg(GPR.RSP, up(b, bits / 8));
-  return value;
-}
-
 /** PUSH RSP pushes the value from before; an operand in memory is addressed with it. */
 const push: Semantics = (b, { dst }) => pushValue(b, b.read(dst));
 
