@@ -37,6 +37,9 @@ const TWO_32 = 0x1_0000_0000;
 /** |hi| below this keeps hi * 2^32 + lo exact. */
 const SAFE_HIGH = 0x20_0000;
 
+/** Names of missing calls that are counted for a domain; the rest count as one. */
+const MOST_NAMES = 100;
+
 export class Hypercall {
   /** The hypervisor's services: domains, clock, timers, scheduler, log. */
   readonly hv: HypercallServices;
@@ -106,7 +109,9 @@ export class Hypercall {
   /** The result of a call that does not exist here: -ENOSYS, counted by name. */
   missing(name: string): number {
     const { missingCalls } = this.domain;
-    missingCalls.set(name, (missingCalls.get(name) ?? 0) + 1);
+    // Any number of the guest's makes a name: there are not to be more than anybody would read.
+    const kept = missingCalls.size < MOST_NAMES || missingCalls.has(name) ? name : 'others';
+    missingCalls.set(kept, (missingCalls.get(kept) ?? 0) + 1);
     return -ERRNO.ENOSYS;
   }
 

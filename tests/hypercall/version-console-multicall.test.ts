@@ -191,6 +191,13 @@ describe('permission and absence', () => {
     expect(b.call('xenpmu_op', 0, 0)).toBe(-ERRNO.EOPNOTSUPP);
   });
 
+  test('names of missing calls do not grow without end', () => {
+    const b = new CallBench();
+    for (let n = 0; n < 1000; n++) b.call('sched_op', 1000 + n);
+    expect(b.domain.missingCalls.size).toBeLessThanOrEqual(101);
+    expect(b.domain.missingCalls.get('others')).toBe(900);
+  });
+
   test.each([11, 43, 63, 127, 128, 1000, 0xffff_ffff, 2 ** 32 + 17, 2 ** 52])(
     'number %i: -ENOSYS',
     (number) => {

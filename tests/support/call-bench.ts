@@ -3,7 +3,7 @@
  * address 0x10000 on. The handlers, their table and GuestAccess are the real ones.
  */
 
-import type { Domain, DomainConfig } from '../../hypervisor/common/domain.js';
+import type { Domain, DomainConfig, Vcpu } from '../../hypervisor/common/domain.js';
 import { Trace } from '../../hypervisor/common/trace.js';
 import { Dispatcher } from '../../hypervisor/hypercall/dispatch.js';
 import { PAGE_SIZE } from '../../hypervisor/machine/layout.js';
@@ -183,9 +183,7 @@ export class CallBench {
       pvOf: () => {
         throw new Error('there is no pv here');
       },
-      pvVcpuOf: () => {
-        throw new Error('there is no pv here');
-      },
+      pvVcpuOf: (vcpu: Vcpu) => ({ vcpu }) as PvVcpu,
       initialiseVcpu: () => 0,
       yield: () => void this.yields.push(clock.now()),
       sleep: () => undefined,
