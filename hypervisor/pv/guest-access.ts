@@ -53,7 +53,7 @@ export class GuestAccess {
   /** @returns a copy of guest memory, undefined if part of it cannot be read. */
   copyFrom(va: GuestPointer, bytes: number): Uint8Array | undefined {
     if (bytes === 0) return EMPTY;
-    if (!isGuestRange(va, bytes)) return undefined;
+    if (!this.#isGuestRange(va, bytes)) return undefined;
     const copy = new Uint8Array(bytes);
     return this.#read(va, copy) ? copy : undefined;
   }
@@ -61,7 +61,7 @@ export class GuestAccess {
   /** @returns false if part of the range cannot be written; then nothing is. */
   copyTo(va: GuestPointer, bytes: Uint8Array): boolean {
     if (bytes.length === 0) return true;
-    if (!isGuestRange(va, bytes.length) || !this.#writable(va, bytes.length)) return false;
+    if (!this.#isGuestRange(va, bytes.length) || !this.#writable(va, bytes.length)) return false;
     for (let done = 0; done < bytes.length; ) {
       const at = asVirtAddr(va + done);
       const length = Math.min(PAGE_SIZE - (at & (PAGE_SIZE - 1)), bytes.length - done);
@@ -165,7 +165,7 @@ export class GuestAccess {
       this.#at = 0;
       return copy && new DataView(copy.buffer);
     }
-    if (!isGuestRange(va, bytes) || !this.#read(va, this.#scratch.subarray(0, bytes))) {
+    if (!this.#isGuestRange(va, bytes) || !this.#read(va, this.#scratch.subarray(0, bytes))) {
       return undefined;
     }
     this.#at = 0;
@@ -218,12 +218,13 @@ export class GuestAccess {
   #written(host: number): void {
     this.#processor.frameWritten(asFrame(host >>> 12));
   }
-}
 
-/** @returns false for a range that leaves the canonical addresses or touches Xen's. */
-function isGuestRange(va: GuestPointer, bytes: number): va is VirtAddr {
-  if (va === undefined) return false;
-  const end = va + bytes;
-  if (va >= 0) return end <= USER_END;
-  return va >= HYPERVISOR_VIRT_END && end <= 0;
+  /** @returns false for a range that leaves the canonical addresses or touches Xen's. */
+  #isGuestRange(va: GuestPointer, bytes: number): va is VirtAddr {
+    if (va === undefined) return false;
+    const end = va + bytes;
+    const inside = va >= 0 ? end <= USER_END : va >= HYPERVISOR_VIRT_END && end <= 0;
+    if (!inside) this.faultAddress = va;
+    return inside;
+  }
 }
