@@ -32,6 +32,9 @@ import { buildInterpreter, HYPERVISOR_RANGE, type InterpreterModule } from './mo
 import { INTERNAL, PSEUDO, RECORD, SCRATCH } from './record.js';
 import { isStackFault } from './stack-fault.js';
 
+/** Indices of what each exit looks at, in units of 4 bytes. */
+const SYSTEM_FLAGS_INDEX = SLOT.SYSTEM_FLAGS >>> 2;
+const BUDGET_INDEX = SLOT.BUDGET >>> 2;
 const WASM_PAGE = 0x1_0000;
 const MAX_INSTRUCTION = 15;
 const TWO_32 = 0x1_0000_0000;
@@ -63,7 +66,9 @@ export class Engine implements Processor {
   readonly registers: Registers;
   readonly exit: ExitDetail;
   readonly #ram: Ram;
+  readonly #u32s: Uint32Array;
   readonly #exports: Exports;
+  readonly #run: Exports['run'];
   readonly #code: CodeCache;
   readonly #unfused: ReadonlyMap<number, number>;
   #retired = 0;
@@ -75,11 +80,13 @@ export class Engine implements Processor {
   constructor(ram: Ram, host: ProcessorHost) {
     const built = prepare(ram.u8.length / WASM_PAGE);
     this.#ram = ram;
+    this.#u32s = ram.u32;
     this.registers = new Registers(ram);
     this.exit = new Exit(ram);
     this.#unfused = built.unfused;
     const instance = new WebAssembly.Instance(built.module, { env: this.#imports(host) });
     this.#exports = instance.exports as unknown as Exports;
+    this.#run = this.#exports.run;
     this.#code = new CodeCache(ram, built.table, built.fusion, () => this.flushTlb());
     this.registers.reset();
     ram.u64[SLOT.ZERO / 8] = 0n;
@@ -96,7 +103,7 @@ export class Engine implements Processor {
     this.#left = budget;
     for (;;) {
       const before = this.#left;
-      const isStepping = (this.#u32(SLOT.SYSTEM_FLAGS) & RFLAGS.TF) !== 0;
+      const isStepping = ((this.#u32s[SYSTEM_FLAGS_INDEX] as number) & RFLAGS.TF) !== 0;
       const reason = this.#runFor(isStepping ? 1 : before);
       if (reason < INTERNAL.DECODE) return this.#detailed(reason as ExitReason);
       const outcome = this.#serve(reason);
@@ -111,15 +118,19 @@ export class Engine implements Processor {
 
   /** Runs the interpreter until it leaves, but never beyond a number of instructions. */
   #runFor(budget: number): number {
-    let reason = this.#exports.run(budget);
+    const run = this.#run;
+    let reason = run(budget);
     if (reason === INTERNAL.SHORT) reason = this.#finishBlock();
-    const used = budget - this.#u32(SLOT.BUDGET);
+    const used = budget - (this.#u32s[BUDGET_INDEX] as number);
     this.#left -= used;
     this.#retired += used;
-    for (let frame = this.#dropLater.pop(); frame !== undefined; frame = this.#dropLater.pop()) {
-      this.#code.drop(frame);
-    }
+    if (this.#dropLater.length > 0) this.#dropWritten();
     return reason;
+  }
+
+  #dropWritten(): void {
+    for (const frame of this.#dropLater) this.#code.drop(frame);
+    this.#dropLater.length = 0;
   }
 
   setAddressSpace({ l4, frameMap, mfnLimit }: AddressSpace): void {

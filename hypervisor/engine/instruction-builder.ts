@@ -57,6 +57,8 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
   read(operand: Operand): Value {
     const { kind, bits } = operand as PlacedOperand;
     if (kind === 'memory') return this.load(this.address(operand), bits);
+    const known = this.#sources.constant?.(operand as PlacedOperand);
+    if (known) return known;
     return this.#fromHost(this.#sources.slot(operand as PlacedOperand), bits);
   }
 

@@ -24,6 +24,8 @@ export interface PlacedOperand extends Operand {
 export interface OperandSource {
   /** Host address of a register operand, or of the immediate. */
   slot(operand: PlacedOperand): Value;
+  /** The value of an operand that is known when code is emitted. */
+  constant?(operand: PlacedOperand): Value | undefined;
   /** Effective address without and with the segment base. */
   offset(operand: PlacedOperand): Value;
   address(operand: PlacedOperand): Value;
