@@ -23,26 +23,33 @@ const HOSTILE: readonly (readonly [string, Expected, string])[] = [
   ['random-hypercalls', 'survives',      'count=1000000 seed=1'],
 ];
 
-/** How late a tick of the good neighbour may be: a few slices of the scheduler, on a busy machine. */
-const WORST_LATENESS_NS = 100e6;
-const TICKS = 50;
+/** How late a tick of the good neighbour may be, in the guests' own time: two slices of the scheduler. */
+const WORST_LATENESS_NS = 2e6;
+const TICKS = 20;
 
 const others = readdirSync(join(import.meta.dirname, '../../guests/hostile')).filter(
   (name) => name !== 'rings' && !HOSTILE.some(([row]) => row === name),
 );
 
+/** The first tick is not counted: the neighbour is created while the other already runs. */
+function worstLateness(output: string): number {
+  const late = [...output.matchAll(/(\d+) ns late/g)].slice(1).map(([, ns]) => Number(ns));
+  return Math.max(...late);
+}
+
 test('every hostile guest has a row', () => expect(others).toEqual([]));
 
 test.each(HOSTILE)('%s: %s', (name, expected, cmdline) => {
-  const harness = new Harness({ memory: 128 });
+  // Time passes by instructions: whether the neighbour is served fairly does not depend on how busy this machine is.
+  const harness = new Harness({ memory: 128, clock: 'virtual' });
   const before = harness.freeFrames;
   const hostile = harness.create(`hostile-${name}`, { cmdline });
-  const neighbour = harness.create('ticker', { cmdline: `ticks=${TICKS} period=10` });
+  const neighbour = harness.create('ticker', { cmdline: `ticks=${TICKS} period=2` });
 
   expect(neighbour.ends(60_000), 'the neighbour came to its end').toBe(true);
   const verdict = verdictOf({ output: neighbour.output, crash: undefined, ended: true });
   expect(verdict).toMatch(/^VERDICT: success/);
-  expect(Number(/worst lateness (\d+)/.exec(verdict)?.[1])).toBeLessThan(WORST_LATENESS_NS);
+  expect(worstLateness(neighbour.output)).toBeLessThan(WORST_LATENESS_NS);
 
   if (expected === 'keeps running') {
     expect(hostile.info).toMatchObject({ shutdown: false });
