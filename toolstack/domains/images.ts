@@ -79,12 +79,13 @@ export class Images {
     if (isAbsolute(name) || name.split(/[/\\]/).includes('..') || name.includes('\0')) {
       throw badName(name, field, 'leaves the image directory');
     }
-    for (const folder of [this.#folders.uploads, this.#folders.images]) {
-      for (const candidate of [name, `${name}.elf`]) {
-        const path = await fileWithin(folder, candidate);
-        if (path !== undefined) return path;
-      }
-    }
+    const { uploads, images } = this.#folders;
+    const candidates = [uploads, images].flatMap((folder) => [
+      fileWithin(folder, name),
+      fileWithin(folder, `${name}.elf`),
+    ]);
+    const path = (await Promise.all(candidates)).find((found) => found !== undefined);
+    if (path !== undefined) return path;
     throw badName(name, field, 'is no image here');
   }
 

@@ -5,7 +5,7 @@ import type { HypervisorHost } from '../../hypervisor/host.js';
 import { Hypervisor } from '../../hypervisor/index.js';
 import type { Clock } from '../../hypervisor/machine/clock.js';
 import { Ram } from '../../hypervisor/machine/ram.js';
-import type { PrivcmdCall } from '../../hypervisor/public/privcmd.js';
+import type { PrivcmdCall, PrivcmdMessage } from '../../hypervisor/public/privcmd.js';
 import type { WorkerSeed } from './hypervisor-thread.js';
 
 const NS_PER_MS = 1e6;
@@ -18,22 +18,55 @@ function hostClock(): Clock {
   };
 }
 
-function mailbox(port: MessagePort, doorbell: Int32Array): HypervisorHost {
-  return {
-    doorbell,
-    receive: () => receiveMessageOnPort(port)?.message as PrivcmdCall | undefined,
-    send: (message) => port.postMessage(message),
-    waitForInput: (timeoutMs, seen) => {
-      Atomics.wait(doorbell, 0, seen, timeoutMs);
-    },
-  };
+/** Calls come in batches; the replies to a batch go back as one message, everything else at once. */
+class Mailbox implements HypervisorHost {
+  readonly doorbell: Int32Array;
+  readonly #port: MessagePort;
+  #calls: readonly PrivcmdCall[] = [];
+  #next = 0;
+  #replies: PrivcmdMessage[] = [];
+
+  constructor(port: MessagePort, doorbell: Int32Array) {
+    this.#port = port;
+    this.doorbell = doorbell;
+  }
+
+  receive(): PrivcmdCall | undefined {
+    if (this.#next === this.#calls.length) {
+      this.#calls = receiveMessageOnPort(this.#port)?.message ?? [];
+      this.#next = 0;
+    }
+    const call = this.#calls[this.#next];
+    if (call === undefined) this.flush();
+    else this.#next += 1;
+    return call;
+  }
+
+  send(message: PrivcmdMessage): void {
+    this.#replies.push(message);
+    if (!('id' in message)) this.flush();
+  }
+
+  waitForInput(timeoutMs: number | undefined, seen: number): void {
+    this.flush();
+    Atomics.wait(this.doorbell, 0, seen, timeoutMs);
+  }
+
+  /** Sends the replies that wait. */
+  flush(): void {
+    if (this.#replies.length === 0) return;
+    this.#port.postMessage(this.#replies);
+    this.#replies = [];
+  }
 }
 
 const { memory, doorbell, port } = workerData as WorkerSeed;
+const mailbox = new Mailbox(port, doorbell);
 const hypervisor = new Hypervisor({
   ram: new Ram(memory),
   clock: hostClock(),
-  host: mailbox(port, doorbell),
+  host: mailbox,
 });
 hypervisor.run();
+mailbox.flush();
 port.close();
