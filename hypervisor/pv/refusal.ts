@@ -1,11 +1,10 @@
 /** Why a request of a guest was refused, as a value that explains the error number. */
 
 import { errnoName } from '../public/errno.js';
-import type { PageType } from './page-types.js';
 
 // biome-ignore format: one row per reason
 export type RefusalReason =
-  | { readonly kind: 'bad-type';     readonly mfn: number; readonly saw: PageType; readonly expected: PageType; readonly count: number; readonly pinned: boolean }
+  | { readonly kind: 'bad-type';     readonly mfn: number; readonly saw: number; readonly expected: number; readonly count: number; readonly pinned: boolean }
   | { readonly kind: 'no-frame';     readonly mfn: number }
   | { readonly kind: 'not-mappable'; readonly mfn: number }
   | { readonly kind: 'bad-flags';    readonly level: number; readonly entry: string; readonly flags: number }
@@ -22,6 +21,7 @@ export interface Refusal {
   readonly reason: RefusalReason;
 }
 
+/** By number (PGT). */
 const TYPE_NAMES = ['none', 'l1', 'l2', 'l3', 'l4', 'seg_desc', 'shared', 'writable'] as const;
 const hex = (n: number) => `0x${n.toString(16)}`;
 
