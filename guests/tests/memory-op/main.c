@@ -10,14 +10,15 @@ static u64 reservation(u32 which) {
 }
 
 int main(void) {
-  u64 *p2m = (u64 *)start_info->mfn_list, pfn = start_info->nr_pages - 1, old = p2m[pfn], extent = old;
+  void *page = page_alloc(), *window = page_alloc();
+  u64 *p2m = (u64 *)start_info->mfn_list, pfn = va_to_pfn(page), old = p2m[pfn], extent = old;
   u64 before = reservation(MEMOP_current_reservation), maximum = reservation(MEMOP_maximum_reservation);
   CLAIM(before >= start_info->nr_pages && maximum >= before, "%lu of %lu pages", before, maximum);
 
+  CLAIM(remap(page, 0) == 0, "cannot unmap a page");
   struct memory_reservation op = {.extents = &extent, .nr_extents = 1, .domid = DOMID_SELF};
   CLAIM(xen_memory_op(MEMOP_decrease_reservation, &op) == 1, "decrease_reservation");
   CLAIM(reservation(MEMOP_current_reservation) == before - 1, "the count did not fall");
-  void *window = page_alloc();
   s64 result = remap(window, make_pte(old, PTE_KERNEL_RW));
   CLAIM(result < 0, "a frame given away can still be mapped");
 
@@ -28,7 +29,7 @@ int main(void) {
   p2m[pfn] = extent;
   CLAIM(remap(window, make_pte(extent, PTE_KERNEL_RW)) == 0, "the new frame cannot be mapped");
   *(u64 *)window = 1;
-  CLAIM(set_writable(window) == 0, "cannot go back");
+  CLAIM(set_writable(window) == 0 && set_writable(page) == 0 && *(u64 *)page == 1, "cannot go back");
 
   extent = 0xffffffffff;
   CLAIM(xen_memory_op(MEMOP_decrease_reservation, &op) == 0, "gave away a frame that is nowhere");
