@@ -239,14 +239,20 @@ export class CodeCache {
     }
   }
 
-  /** Replaces the case of a record by one that also does the record after it, where there is one. */
+  /**
+   * Replaces the case of a record by one that also does the record after it, where there is one. From the end, so that
+   * a comparison finds its branch; a pair's second record keeps a case of its own, for those who branch to it.
+   */
   #fuse(start: number, count: number): void {
     const { u16 } = this.#ram;
-    for (let i = 0; i + 1 < count; i++) {
+    const step = RECORD.SIZE / 2;
+    let isNextFused = false;
+    for (let i = count - 2; i >= 0; i--) {
       const at = (start + i * RECORD.SIZE + RECORD.OP) / 2;
-      const pair = (u16[at] ?? 0) * 65536 + (u16[at + RECORD.SIZE / 2] ?? 0);
-      const fused = this.#fusion.get(pair);
+      const pair = (u16[at] ?? 0) * 65536 + (u16[at + step] ?? 0);
+      const fused: number | undefined = isNextFused ? undefined : this.#fusion.get(pair);
       if (fused !== undefined) u16[at] = fused;
+      isNextFused = fused !== undefined;
     }
   }
 

@@ -39,6 +39,10 @@ export function caseName({ definition, operands }: Case): string {
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
 
+/** What compiled code is mostly made of. */
+const SIMPLE =
+  'mov.64.rr mov.32.rr add.64.rr add.32.rr sub.64.rr xor.32.rr and.32.rr lea.64.load mov.64.load mov.32.load';
+
 /** Every first with every second. */
 // biome-ignore format: one row per group
 const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
@@ -46,6 +50,18 @@ const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
   ['cmp.8.rr test.8.rr cmp.32.load cmp.64.load cmp.32.store cmp.64.store cmp.8.store', 'je.64.near jne.64.near jbe.64.near ja.64.near'],
   ['add.32.rr add.64.rr sub.32.rr sub.64.rr dec.32.r dec.64.r inc.32.r inc.64.r', 'je.64.near jne.64.near'],
   ['and.32.rr', 'je.64.near jne.64.near'],
+  [SIMPLE, SIMPLE],
+  ['mov.64.rr', 'push.64.r call.64.near'],
+  ['mov.32.rr lea.64.load xor.32.rr', 'call.64.near'],
+  ['push.64.r', 'push.64.r mov.64.rr mov.32.rr sub.64.rr'],
+  ['pop.64.r', 'pop.64.r retnq.0.'],
+  ['add.64.rr', 'pop.64.r retnq.0.'],
+  ['mov.64.rr', 'pop.64.r'],
+  ['leaveq.0.', 'retnq.0.'],
+  ['mov.64.rr mov.32.rr', 'shl.64.rr shl.32.rr shr.64.rr shr.32.rr rol.32.rr ror.32.rr'],
+  ['shl.64.rr shl.32.rr shr.64.rr shr.32.rr rol.32.rr ror.32.rr', 'xor.64.rr xor.32.rr add.64.rr'],
+  ['xor.64.rr', 'mov.64.rr'],
+  ['mov.64.store mov.32.store', 'mov.64.store mov.32.store mov.64.rr mov.32.rr mov.64.load'],
 ];
 
 /** The pairs of PAIRS, numbered from `first` on. */
