@@ -188,13 +188,13 @@ const compareMemory =
     if (pops && !stopped) fpu.pop();
     return undefined;
   };
-/** FCOMI and its kin leave RFLAGS at OPERAND. The condition codes, C1 among them, are not for them. */
+/** FCOMI and its kin leave RFLAGS at OPERAND. The condition codes are not for them, but for C1 of a stack fault. */
 const compareToFlags =
   (quiet: boolean, pops: boolean): Operation =>
   (fpu, view, st) => {
-    const { status } = fpu;
+    const kept = fpu.isEmpty(0) || fpu.isEmpty(st) ? 0 : fpu.status & STATUS.C1;
     const { order, stopped } = compareRegisters(fpu, st, quiet);
-    fpu.status = (fpu.status & ~STATUS.CONDITIONS) | (status & STATUS.CONDITIONS);
+    fpu.status |= kept;
     const flags = order === undefined ? 0x45 : order === 0 ? 0x40 : order < 0 ? 1 : 0;
     view.setUint32(OPERAND, flags, true);
     if (pops && !stopped) fpu.pop();

@@ -1,7 +1,7 @@
 /** Gives one instruction form its operands: registers, memory wherever it may lie, immediates, and values in them. */
 
 import {
-  type Code,
+  Code,
   CodeExt,
   Instruction,
   MemorySize,
@@ -61,6 +61,25 @@ const FIXED_REGISTERS = new Map<OpCodeOperandKind, Register>([
   [K.gs, Register.GS],
 ]);
 
+type SetImmediate = (instruction: Instruction, value: bigint) => void;
+const signed8 = (value: bigint) => BigInt.asIntN(8, value);
+const setImmediate8: SetImmediate = (i, value) => {
+  i.immediate8 = Number(value);
+};
+
+// biome-ignore format: one row per kind of immediate: how iced-x86 stores it, how many bytes it has in the code
+const IMMEDIATES = new Map<OpCodeOperandKind, readonly [OpKind, number, SetImmediate]>([
+  [K.imm8,         [OpKind.Immediate8, 1, setImmediate8]],
+  [K.imm8_const_1, [OpKind.Immediate8, 1, setImmediate8]],
+  [K.imm8sex16,    [OpKind.Immediate8to16, 1, (i, value) => { i.immediate8to16 = Number(signed8(value)); }]],
+  [K.imm8sex32,    [OpKind.Immediate8to32, 1, (i, value) => { i.immediate8to32 = Number(signed8(value)); }]],
+  [K.imm8sex64,    [OpKind.Immediate8to64, 1, (i, value) => { i.immediate8to64 = signed8(value); }]],
+  [K.imm16,        [OpKind.Immediate16, 2, (i, value) => { i.immediate16 = Number(value); }]],
+  [K.imm32,        [OpKind.Immediate32, 4, (i, value) => { i.immediate32 = Number(value); }]],
+  [K.imm32sex64,   [OpKind.Immediate32to64, 4, (i, value) => { i.immediate32to64 = BigInt.asIntN(32, value); }]],
+  [K.imm64,        [OpKind.Immediate64, 8, (i, value) => { i.immediate64 = value; }]],
+]);
+
 /** In programs R15 points into data, R14 is a small index, RSP the stack: none of them is a destination. */
 const PROGRAM_REGISTERS = [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 11, 12, 13];
 export const PROGRAM_BASE = 15;
@@ -109,7 +128,38 @@ function chooseBase(c: CaseBuilder, taken: readonly number[]): number {
   }
 }
 
-/** Makes the memory operand of `instruction` mean `address`, by one of the many ways there are. */
+/** An address without registers that can change: RIP-relative, or absolute. @returns whether one was made. */
+function fixedAddress(c: CaseBuilder, instruction: Instruction, ea: bigint): boolean {
+  const way = c.random.below(8);
+  if (way > 1 || ea < 0n || !fitsInt32(ea)) return false;
+  if (way === 0 && instruction.segmentPrefix !== Register.None) return false;
+  if (way === 0) instruction.memoryBase = Register.RIP;
+  instruction.memoryDisplacement = ea;
+  instruction.memoryDisplSize = way === 0 ? 8 : 4;
+  return true;
+}
+
+/** Adds an index register some of the time. @returns what it contributes to the address. */
+function addIndex(
+  c: CaseBuilder,
+  instruction: Instruction,
+  first: Register,
+  taken: readonly number[],
+): bigint {
+  const { random } = c;
+  const index = chooseBase(c, taken);
+  if (!random.oneIn(3) || index === RSP || taken.at(-1) === index) return 0n;
+  const scale = random.pick([1, 2, 4, 8]);
+  const value = random.oneIn(2) ? random.u64() : BigInt(random.below(512) - 256);
+  instruction.memoryIndex = first + index;
+  instruction.memoryIndexScale = scale;
+  c.setGpr(index, value);
+  return value * BigInt(scale);
+}
+
+const RSP = 4;
+
+/** Makes the memory operand of `instruction` mean `target`, by one of the many ways there are. */
 export function address(
   c: CaseBuilder,
   instruction: Instruction,
@@ -122,40 +172,18 @@ export function address(
     instruction.segmentPrefix = Register.GS;
     ea = BigInt.asUintN(64, ea - BigInt(GS_BASE));
   }
-  const way = random.below(16);
-  const plain = fitsInt32(ea) && ea >= 0n;
-  if (way === 0 && plain && instruction.segmentPrefix === Register.None) {
-    instruction.memoryBase = Register.RIP;
-    instruction.memoryDisplacement = ea;
-    instruction.memoryDisplSize = 8;
-    return;
-  }
-  if (way === 1 && plain) {
-    instruction.memoryDisplacement = ea;
-    instruction.memoryDisplSize = 4;
-    return;
-  }
-  const short = way === 2 && plain;
+  if (fixedAddress(c, instruction, ea)) return;
+  // A bit offset is added to the address after it was cut to 32 bits: see NARROW_BIT_TESTS in README.md.
+  const isBitTest = /^Bt[src]?_rm\d+_r/.test(Code[instruction.code]!);
+  const short = random.oneIn(16) && ea >= 0n && fitsInt32(ea) && !isBitTest;
   const first = short ? Register.EAX : Register.RAX;
   const base = chooseBase(c, taken);
-  const displacement = random.oneIn(3)
-    ? 0n
-    : BigInt(random.below(random.oneIn(2) ? 256 : 1 << 20)) - 128n;
+  const range = random.oneIn(2) ? 256 : 1 << 20;
+  const displacement = random.oneIn(3) ? 0n : BigInt(random.below(range)) - 128n;
   instruction.memoryBase = first + base;
   instruction.memoryDisplacement = BigInt.asUintN(64, displacement);
   instruction.memoryDisplSize = displacement === 0n ? 0 : short ? 4 : 8;
-  let rest = ea - displacement;
-  if (random.oneIn(3)) {
-    const index = chooseBase(c, [...taken, base]);
-    if (index !== 4 && index !== base) {
-      const scale = random.pick([1, 2, 4, 8]);
-      const value = random.oneIn(2) ? random.u64() : BigInt(random.below(512) - 256);
-      instruction.memoryIndex = first + index;
-      instruction.memoryIndexScale = scale;
-      c.setGpr(index, value);
-      rest -= value * BigInt(scale);
-    }
-  }
+  const rest = ea - displacement - addIndex(c, instruction, first, [...taken, base]);
   // With 32-bit addresses the upper half of the register is junk that must not matter.
   const upper = short ? random.u64() & ~0xffff_ffffn : 0n;
   c.setGpr(base, short ? upper | BigInt.asUintN(32, rest) : rest);
@@ -336,47 +364,19 @@ export class Operands {
   }
 
   #immediate(n: number, kind: OpCodeOperandKind): Operand {
-    const { instruction } = this;
-    const { random } = this.#c;
-    const second = this.#immediates++ > 0;
-    const set = (opKind: OpKind, size: number, value: bigint): Operand => {
-      instruction.setOpKind(n, opKind);
-      if (opKind === OpKind.Immediate8_2nd) instruction.immediate8_2nd = Number(value);
-      else if (opKind === OpKind.Immediate8) instruction.immediate8 = Number(value);
-      else if (opKind === OpKind.Immediate16) instruction.immediate16 = Number(value);
-      else if (opKind === OpKind.Immediate32) instruction.immediate32 = Number(value);
-      else if (opKind === OpKind.Immediate64) instruction.immediate64 = value;
-      else if (opKind === OpKind.Immediate8to16)
-        instruction.immediate8to16 = Number(BigInt.asIntN(8, value));
-      else if (opKind === OpKind.Immediate8to32)
-        instruction.immediate8to32 = Number(BigInt.asIntN(8, value));
-      else if (opKind === OpKind.Immediate8to64)
-        instruction.immediate8to64 = BigInt.asIntN(8, value);
-      else instruction.immediate32to64 = BigInt.asIntN(32, value);
-      return this.#operand('immediate', size, value, Register.None);
-    };
-    switch (kind) {
-      case K.imm8:
-        return set(second ? OpKind.Immediate8_2nd : OpKind.Immediate8, 1, integer(random, 1));
-      case K.imm8_const_1:
-        return set(OpKind.Immediate8, 1, 1n);
-      case K.imm8sex16:
-        return set(OpKind.Immediate8to16, 1, integer(random, 1));
-      case K.imm8sex32:
-        return set(OpKind.Immediate8to32, 1, integer(random, 1));
-      case K.imm8sex64:
-        return set(OpKind.Immediate8to64, 1, integer(random, 1));
-      case K.imm16:
-        return set(OpKind.Immediate16, 2, integer(random, 2));
-      case K.imm32:
-        return set(OpKind.Immediate32, 4, integer(random, 4));
-      case K.imm32sex64:
-        return set(OpKind.Immediate32to64, 4, integer(random, 4));
-      case K.imm64:
-        return set(OpKind.Immediate64, 8, integer(random, 8));
-      default:
-        throw new Error(`operand kind ${K[kind]} is not generated`);
+    const row = IMMEDIATES.get(kind);
+    if (!row) throw new Error(`operand kind ${K[kind]} is not generated`);
+    const [opKind, size, set] = row;
+    const value = kind === K.imm8_const_1 ? 1n : integer(this.#c.random, size);
+    if (opKind === OpKind.Immediate8 && this.#immediates > 0) {
+      this.instruction.setOpKind(n, OpKind.Immediate8_2nd);
+      this.instruction.immediate8_2nd = Number(value);
+    } else {
+      this.instruction.setOpKind(n, opKind);
+      set(this.instruction, value);
     }
+    this.#immediates++;
+    return this.#operand('immediate', size, value, Register.None);
   }
 }
 

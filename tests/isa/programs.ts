@@ -14,7 +14,9 @@ const NOT_IN_PROGRAMS =
   /^(Xlat|Bt[src]?_rm\d+_r|Mov_.*moffs|Pause|Maskmov|Fldcw|Prefetch|Bswap_r16|F(n)?st(cw|env)|[LSM]fence)/;
 const STACK = 4;
 
-export type Repertoire = 'integer' | 'sse' | 'x87';
+/** Which instructions, besides the integer ones, a program may use. */
+export const REPERTOIRES = ['integer', 'sse', 'x87'] as const;
+export type Repertoire = (typeof REPERTOIRES)[number];
 
 const repertoireOf = (family: Family): Repertoire =>
   family.name.startsWith('x87') ? 'x87' : family.name.startsWith('sse') ? 'sse' : 'integer';
@@ -44,6 +46,8 @@ const conditionalJumps = FAMILIES.filter((family) => family.name === 'branches')
 interface FlagUse {
   /** Status flags that hold nothing defined. */
   undefined: number;
+  /** The same at any place where the program may have ended: a jump, a pending x87 exception. */
+  atEnds: number;
 }
 
 const ICED_TO_RFLAGS = [0x800, 0x80, 0x40, 0x10, 0x1, 0x4];
@@ -86,6 +90,7 @@ function emitJump(c: CaseBuilder, use: FlagUse): void {
   if (!admissible(instruction, use)) return;
   instruction.setOpKind(0, OpKind.NearBranch64);
   instruction.nearBranch64 = c.rip + (c.random.oneIn(3) ? 0x800n : 6n);
+  use.atEnds |= use.undefined;
   c.emit(instruction);
 }
 
@@ -109,15 +114,16 @@ function makeProgram(seed: number, repertoire: Repertoire): Case {
   const known = forms.get(repertoire) ?? formsFor(repertoire);
   forms.set(repertoire, known);
   startState(c, repertoire);
-  const use: FlagUse = { undefined: 0 };
+  const use: FlagUse = { undefined: 0, atEnds: 0 };
   const own = known.filter(([, family]) => repertoireOf(family) === repertoire);
   const length = 10 + c.random.below(31);
   for (let made = 0; made < length; ) {
     const [code, family] = c.random.pick(c.random.below(3) > 0 ? own : known);
     if (emitOne(c, code, family, use)) made++;
+    if (repertoire === 'x87') use.atEnds |= use.undefined;
     if (c.random.oneIn(10)) emitJump(c, use);
   }
-  c.undefinedFlags = toRflags(use.undefined);
+  c.undefinedFlags = toRflags(use.undefined | use.atEnds);
   return c.finish();
 }
 

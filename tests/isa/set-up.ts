@@ -77,23 +77,26 @@ const equalPair: SetUp = (c, operands) => {
   );
 };
 
-/** Strings that are equal for a while, at two places that may run into each other or into a fault. */
-const strings: SetUp = (c, { instruction }) => {
+/** Contents that are equal for a while at both places, or not at all. */
+function fillStrings(c: CaseBuilder, from: bigint, to: bigint): void {
   const { random } = c;
-  // CMPS reads both strings in an order that is the processor's own: only one of them may fault.
-  const isPlain = /^Cmps/.test(Code[instruction.code]!);
-  const from = isPlain
-    ? BigInt(DATA + 0x400 + random.below(0x1000))
-    : place(c, random.oneIn(2) ? 64 : 8, 1);
-  const to = random.oneIn(4)
-    ? from + BigInt(random.below(20) - 10)
-    : place(c, random.oneIn(2) ? 64 : 8, 1);
   const pattern = integer(random, 8);
   if (!random.oneIn(3))
     for (const start of [from, to])
       for (let at = -64n; at < 64n; at += 8n) c.setMemoryInteger(start + at, pattern, 8);
   if (random.oneIn(2)) c.setMemoryInteger(to + BigInt(random.below(32)), integer(random, 1), 1);
   if (random.oneIn(2)) c.setGpr(RAX, pattern);
+}
+
+/** Two strings that may run into each other or into a fault. */
+const strings: SetUp = (c, { instruction }) => {
+  const { random } = c;
+  const isCompare = /^Cmps/.test(Code[instruction.code]!);
+  // CMPS reads both strings in an order that is the processor's own: only one of them may fault.
+  const edge = () => place(c, random.oneIn(2) ? 64 : 8, 1);
+  const from = isCompare ? BigInt(DATA + 0x400 + random.below(0x1000)) : edge();
+  const to = random.oneIn(4) ? from + BigInt(random.below(20) - 10) : edge();
+  fillStrings(c, from, to);
   c.setGpr(RSI, from);
   c.setGpr(RDI, to);
   const large = random.oneIn(10) ? integer(random, 2) : BigInt(random.below(24));
@@ -107,6 +110,15 @@ const strings: SetUp = (c, { instruction }) => {
 
 const STACK_FLAGS = ~((1 << 8) | (1 << 18)); // TF would trap, AC would check the driver's own accesses
 
+const enter: SetUp = (c, { instruction }) => {
+  const { random } = c;
+  instruction.immediate16 = random.below(random.oneIn(8) ? 65536 : 256);
+  const levels = random.oneIn(4) ? 256 : 6;
+  instruction.immediate8_2nd = random.oneIn(2) ? 0 : random.below(levels);
+  c.setGpr(RBP, place(c, 64, 8));
+  if (random.oneIn(2)) c.setGpr(RSP, BigInt(DATA + 0x800));
+};
+
 const stack: SetUp = (c, operands) => {
   const { random } = c;
   const name = Code[operands.instruction.code]!;
@@ -116,14 +128,7 @@ const stack: SetUp = (c, operands) => {
   else if (/^Popf/.test(name))
     c.setMemoryInteger(at, BigInt((random.u32() & STACK_FLAGS) >>> 0), 8);
   else c.setMemoryInteger(at, integer(random, 8), 8);
-  if (/^Enter/.test(name)) {
-    operands.instruction.immediate16 = random.below(random.oneIn(8) ? 65536 : 256);
-    operands.instruction.immediate8_2nd = random.oneIn(2)
-      ? 0
-      : random.below(random.oneIn(4) ? 256 : 6);
-    c.setGpr(RBP, place(c, 64, 8));
-    if (random.oneIn(2)) c.setGpr(RSP, BigInt(DATA + 0x800));
-  }
+  if (/^Enter/.test(name)) enter(c, operands);
   if (/^Leave/.test(name)) c.setGpr(RBP, place(c, 8, random.oneIn(2) ? 8 : 1));
 };
 

@@ -10,6 +10,9 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { type Case, type Outcome, type Run, stateBackground, type Tolerance } from './format.js';
 
+/** The folder of recorded vectors. */
+export const VECTORS = new URL('vectors/', import.meta.url);
+
 const MAGIC = 'XISA1';
 const PAGE_FAULT = 14;
 /** Equal bytes between two differing ones that are cheaper to keep than a new run. */
