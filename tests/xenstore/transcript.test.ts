@@ -1,15 +1,11 @@
 /** Every transcript, over sockets, over rings, and against Debian's C xenstored. */
 
-import { rmSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { peerTest } from './peers.js';
 import { expected, play, type Transcript } from './transcript.js';
-import { OPERATIONS } from './transcripts/operations.js';
-import { PERMISSIONS } from './transcripts/permissions.js';
-import { PROTOCOL } from './transcripts/protocol.js';
-import { QUOTAS } from './transcripts/quotas.js';
-import { TRANSACTIONS } from './transcripts/transactions.js';
-import { WATCHES } from './transcripts/watches.js';
+import { ALL_TRANSCRIPTS as ALL, titleOf as title } from './transcripts/all.js';
 import {
   buildStub,
   cWorld,
@@ -18,16 +14,6 @@ import {
   scratchDirectory,
   type World,
 } from './world.js';
-
-const ALL: readonly Transcript[] = [
-  ...PROTOCOL,
-  ...OPERATIONS,
-  ...PERMISSIONS,
-  ...WATCHES,
-  ...TRANSACTIONS,
-  ...QUOTAS,
-];
-const title = ({ rule, title: text }: Transcript): string => `rule ${rule}: ${text}`;
 
 async function check(world: World, script: Transcript): Promise<void> {
   try {
@@ -62,5 +48,14 @@ test('every rule but those of the bare transport has a transcript', () => {
   const elsewhere = [1, 32]; // socket.test.ts, ring.test.ts
   for (let rule = 1; rule <= 32; rule++) {
     expect(rules.has(rule) || elsewhere.includes(rule), `rule ${rule}`).toBe(true);
+  }
+});
+
+test('README.md lists every difference', () => {
+  const readme = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8').replace(/\s+/g, ' ');
+  for (const { rows } of ALL) {
+    for (const differs of rows.flat().filter((one) => typeof one === 'object')) {
+      expect(readme).toContain(differs.because);
+    }
   }
 });
