@@ -3,7 +3,9 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Harness } from '../support/hypervisor-harness.js';
+import { Console } from '../../dom0/console.js';
+import { Harness, image } from '../support/hypervisor-harness.js';
+import { StoreHost } from './store-host.js';
 import { verdictOf } from './verdict.js';
 
 type Expected = 'crash' | 'survives' | 'keeps running';
@@ -37,6 +39,34 @@ function worstLateness(output: string): number {
   return Math.max(...late);
 }
 
+const printed = ({ history }: Console): string => new TextDecoder().decode(history.bytes());
+
+/** A paused domain with dom0's own console backend behind its ring. */
+function connectConsole(harness: Harness, name: string) {
+  const created = harness.call('createdomain', {
+    handle: '00000000-0000-0000-0000-000000000002',
+    memoryPages: 1024,
+    kernel: image(name),
+    paused: true,
+  });
+  const { domid, consoleMfn: mfn, consolePort } = created;
+  const console = new Console();
+  const { address } = harness.call('foreignmap', { domid, mfn });
+  const bound = { remoteDom: domid, remotePort: consolePort };
+  const { port } = harness.call('evtchn.bind_interdomain', bound);
+  const page = harness.ram.u8.subarray(address, address + 4096);
+  console.connect({ page, notify: () => void harness.post('evtchn.send', { port }) });
+  harness.ports.set(port, () => console.pump());
+  const destroy = (): void => {
+    console.disconnect();
+    harness.ports.delete(port);
+    harness.call('foreignunmap', { domid, mfn });
+    harness.call('evtchn.close', { port });
+    harness.call('destroydomain', { domid });
+  };
+  return { domid, created, console, destroy };
+}
+
 test('every hostile guest has a row', () => expect(others).toEqual([]));
 
 test.each(HOSTILE)('%s: %s', (name, expected, cmdline) => {
@@ -67,6 +97,41 @@ test.each(HOSTILE)('%s: %s', (name, expected, cmdline) => {
   expect(hostile.output).toContain(`HOSTILE ${name}`);
   hostile.destroy();
   neighbour.destroy();
+  expect(harness.bugs, harness.log).toBe(0);
+  expect(harness.freeFrames).toBe(before);
+});
+
+test('rings: keeps running, and dom0 drops what is senseless', async () => {
+  const harness = new Harness({ memory: 128 });
+  const before = harness.freeFrames;
+  const store = new StoreHost(harness);
+  const hostile = connectConsole(harness, 'hostile-rings');
+  await store.attach(hostile, 'rings');
+  const neighbour = harness.create('hello', { paused: true });
+  await store.attach(neighbour, 'neighbour');
+  for (const { domid } of [hostile, neighbour]) harness.call('unpausedomain', { domid });
+
+  const rounds = (condition: () => boolean) =>
+    harness.runUntil(() => {
+      store.turn();
+      return condition();
+    });
+  expect(rounds(() => printed(hostile.console).includes('HOSTILE rings'))).toBe(true);
+  expect(rounds(() => neighbour.shows('hello> ', 0))).toBe(true);
+  for (let i = 0; i < 20; i++) {
+    neighbour.type('xs name\r');
+    const seen = () => neighbour.output.split('name = "neighbour"').length > i + 1;
+    expect(rounds(() => neighbour.shows('hello> ', 0) && seen())).toBe(true);
+  }
+  expect(harness.call('getdomaininfo', { domid: hostile.domid })).toMatchObject({
+    shutdown: false,
+  });
+  expect(await store.client.read(`/local/domain/${hostile.domid}/name`)).toBe('rings');
+
+  for (const guest of [hostile, neighbour]) {
+    store.detach(guest);
+    guest.destroy();
+  }
   expect(harness.bugs, harness.log).toBe(0);
   expect(harness.freeFrames).toBe(before);
 });

@@ -10,6 +10,9 @@ import type { Guest, Harness } from '../support/hypervisor-harness.js';
 const PAGE_SIZE = 4096;
 const KIB_PER_MIB = 1024;
 
+/** What the store needs to know of a guest. */
+type Connected = Pick<Guest, 'domid' | 'created'>;
+
 interface Attached {
   readonly transport: RingTransport;
   readonly port: number;
@@ -31,7 +34,7 @@ export class StoreHost {
   }
 
   /** Writes the nodes of a guest and connects its ring. */
-  async attach(guest: Guest, name: string): Promise<void> {
+  async attach(guest: Connected, name: string): Promise<void> {
     const { domid, created } = guest;
     const memoryKib = 4 * KIB_PER_MIB;
     const nodes = guestNodes({
@@ -52,7 +55,7 @@ export class StoreHost {
   }
 
   /** Lets go of the ring, before the guest is destroyed. */
-  detach({ domid }: Guest): void {
+  detach({ domid }: Connected): void {
     const ring = this.#rings.get(domid);
     if (ring === undefined) return;
     this.#rings.delete(domid);
@@ -68,7 +71,7 @@ export class StoreHost {
     for (const run of this.#later.splice(0)) run();
   }
 
-  #connect({ domid, created }: Guest): void {
+  #connect({ domid, created }: Connected): void {
     const { storeMfn: mfn, storePort } = created;
     const harness = this.#harness;
     this.server.introduce(domid, mfn, storePort);
