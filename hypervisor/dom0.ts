@@ -19,27 +19,33 @@ interface ForeignFrame {
   count: number;
 }
 
+export interface Dom0Parts {
+  readonly host: HypervisorHost;
+  readonly ram: Ram;
+  readonly frames: FramePool;
+  /** The bytes of a frame may have changed: what was decoded from it is out of date. */
+  frameWritten(frame: Frame): void;
+}
+
 export class Dom0 {
   /** A domain without memory and vCPUs. */
   readonly domain: Domain;
   readonly #host: HypervisorHost;
   readonly #ram: Ram;
   readonly #frames: FramePool;
+  readonly #frameWritten: (frame: Frame) => void;
   readonly #pending: Set<number>;
   #nextFlush = 0;
   /** Frames mapped by domain and MFN: they stay mapped when the domain dies. */
   readonly #foreign = new Map<string, ForeignFrame>();
 
-  constructor(
-    domain: Domain,
-    pending: Set<number>,
-    parts: { host: HypervisorHost; ram: Ram; frames: FramePool },
-  ) {
+  constructor(domain: Domain, pending: Set<number>, parts: Dom0Parts) {
     this.domain = domain;
     this.#pending = pending;
     this.#host = parts.host;
     this.#ram = parts.ram;
     this.#frames = parts.frames;
+    this.#frameWritten = parts.frameWritten;
   }
 
   /** Hands over the ports that became pending since the last time, each once; not so often that dom0 is flooded. */
@@ -102,6 +108,8 @@ export class Dom0 {
     const { maptrack } = this.domain.grants;
     const mapping = maptrack.lookup(handle);
     if (!mapping) throw new ControlError('EINVAL', `there is no grant handle ${handle}`);
+    // dom0 writes to RAM behind the processor's back; the page may hold a program read from a disk.
+    if (mapping.write) this.#frameWritten(mapping.frame);
     maptrack.remove(handle);
     this.#frames.drop(mapping.frame);
     return null;
@@ -129,6 +137,7 @@ export class Dom0 {
     if (!known) throw new ControlError('EINVAL', `MFN ${mfn} of d${domid} is not mapped`);
     if (--known.count > 0) return null;
     this.#foreign.delete(key);
+    this.#frameWritten(known.frame);
     this.#frames.drop(known.frame);
     return null;
   }

@@ -27,8 +27,6 @@ import { RunLoop } from './run-loop.js';
 import { VirtualTime } from './virtual-time.js';
 import type { ExitReason, Processor, ProcessorHost } from './x86/processor.js';
 
-export type { HypervisorHost, HypervisorSetup, VirtualClock } from './host.js';
-
 export class Hypervisor {
   readonly #setup: HypervisorSetup;
   readonly #timers = new Timers();
@@ -126,7 +124,8 @@ export class Hypervisor {
     };
     const domain = new Domain(config, this.#services, (port) => this.#dom0Pending.add(port));
     this.#domains.set(0, domain);
-    return new Dom0(domain, this.#dom0Pending, { host, ram, frames: this.#frames });
+    const { frameWritten } = this.#services.host;
+    return new Dom0(domain, this.#dom0Pending, { host, ram, frames: this.#frames, frameWritten });
   }
 
   #makeControl(): DomainControl {

@@ -11,7 +11,7 @@ import type { Vcpu } from './domain.js';
 import { Timer, type Timers } from './timer.js';
 
 /** Longest time that a vCPU runs before others are looked at. */
-export const SLICE_NS = 1_000_000;
+const SLICE_NS = 1_000_000;
 /** A vCPU that has run so long may be preempted by one that wakes. */
 export const RATELIMIT_NS = 100_000;
 /** What a vCPU gets at a reset. */

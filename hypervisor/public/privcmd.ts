@@ -15,7 +15,7 @@ export interface CreateDomain {
   readonly memoryPages: number;
   /** Ceiling of the reservation (ballooning), in pages; memoryPages if absent. */
   readonly maxPages?: number;
-  /** vCPUs online at start; 1 if absent. */
+  /** vCPUs the guest is to use; 1 if absent. The first runs at start, the guest brings up the others. */
   readonly vcpus?: number;
   /** vCPUs the domain may bring up; `vcpus` if absent. */
   readonly maxVcpus?: number;

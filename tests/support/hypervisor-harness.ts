@@ -1,6 +1,6 @@
 /** A hypervisor in this thread, driven by hand: create domains, run until something is true, read consoles. No Worker. */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { decodeTrace, formatTrace, type TraceEvent } from '../../dom0/trace-format.js';
 import { TraceReader } from '../../dom0/trace-reader.js';
@@ -264,5 +264,3 @@ export class Guest {
 export function image(name: string): Uint8Array {
   return readFileSync(`${IMAGES}${name}.elf`);
 }
-
-export const hasImage = (name: string): boolean => existsSync(`${IMAGES}${name}.elf`);
