@@ -95,6 +95,22 @@ test('a guest that does not read its console: what is too much is refused with t
   expect(figures.taken).toBeGreaterThan(1024);
 });
 
+test('a viewer that stops reading is told how much it has missed, and keeps nobody else waiting', async () => {
+  // It prints without end.
+  await create({ kernel: 'hostile-rings' });
+  const [stalled, reading] = [open(), open()];
+  await Promise.all([stalled.opened(), reading.opened()]);
+  stalled.socket.pause();
+  const printed = () => reading.frames.reduce((sum, { data }) => sum + data.length, 0);
+  await reading.until(() => printed() > 16 * 1024 * 1024, '16 MiB of output', 60_000);
+  await service.request('POST', '/v1/domains/hello/actions/pause');
+  stalled.socket.resume();
+  await stalled.until(() => stalled.lines().length > 0, 'the report');
+  expect(stalled.lines()[0]).toEqual({ dropped: expect.any(Number) });
+  stalled.close();
+  reading.close();
+});
+
 test('a frame that is too large ends the socket that sent it, and no other', async () => {
   await create();
   const [rude, polite] = [open(), open()];

@@ -8,7 +8,7 @@ import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { HypervisorThread } from '../../toolstack/host/hypervisor-thread.js';
 import { DEFAULTS } from '../../toolstack/options.js';
 import { startService } from '../../toolstack/service.js';
-import { eventually } from '../support/service.js';
+import { eventually, TestSocket } from '../support/service.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-start-'));
@@ -51,8 +51,11 @@ describe('npm start', () => {
       async () => (await fetch(`${url}/v1/domains/demo/console`)).text(),
       (text) => text.includes('hello> '),
     );
+    const terminal = new TestSocket(`${url}/v1/domains/demo/console`);
+    await terminal.shows('hello> ');
     child?.kill('SIGTERM');
     expect(await service.exit).toBe(0);
+    expect(terminal.closed).toEqual({ code: 1001, reason: 'the service stops' });
     expect(existsSync(socket)).toBe(false);
   });
 

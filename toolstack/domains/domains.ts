@@ -120,9 +120,8 @@ export class Domains {
         this.#registry.drop(record);
         throw error;
       }
-      const domain = await this.#describe(record);
       this.#record('created', record);
-      return domain;
+      return describeDomain(record);
     });
   }
 
@@ -130,7 +129,8 @@ export class Domains {
   async #start(record: DomainRecord): Promise<void> {
     await buildDomain(this.#dom0, this.#images, record);
     record.createdAt = new Date();
-    if (!record.config.paused) void this.#call('unpausedomain', record);
+    const running = record.config.paused ? undefined : this.#call('unpausedomain', record);
+    await Promise.all([running, this.#info(record)]);
   }
 
   #destroy(record: DomainRecord): Promise<Domain> {

@@ -22,7 +22,7 @@ export const Host = z
         byName: z.record(z.string(), z.int()).describe('Only those that were called.'),
         missing: z.record(z.string(), z.int()).describe('Calls answered with -ENOSYS.'),
       })
-      .describe('Hypercalls since the start.'),
+      .describe('Hypercalls of the domains that exist.'),
     faults: z
       .int()
       .describe('Exceptions that escaped inside the hypervisor: each one is a bug of ours.'),
