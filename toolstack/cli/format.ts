@@ -26,7 +26,7 @@ function formatRow(domain: Domain): string {
 
 /** r b p s c d, as in xl-list(1). */
 function flags({ state, shutdownReason }: Domain): string {
-  const stopped = state === 'shutdown';
+  const stopped = state === 'shutdown' || state === 'ended';
   const crashed = stopped && shutdownReason === 'crash';
   // biome-ignore format: one row per flag
   return [

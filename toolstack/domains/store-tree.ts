@@ -84,6 +84,9 @@ function asStoreError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || error.name !== 'XenStoreError' || !('code' in error))
     return error;
   const errno = String(error.code);
+  if (errno === 'EINVAL' || errno === 'E2BIG') {
+    return new CommandError('bad-value', `"${path}" is no path of XenStore.`, { errno });
+  }
   if (errno === 'ENOENT') return new CommandError('no-such-node', `There is no node ${path}.`);
   return new CommandError('store-refused', `XenStore refuses ${path}: ${errno}.`, { errno });
 }
