@@ -22,6 +22,9 @@ const RATE = { INITIAL: 0.2, LOWEST: 0.02, HIGHEST: 2 } as const;
 /** A slice shorter than this says little about the rate. */
 const MEASURABLE_NS = 50_000;
 const SMALLEST_BUDGET = 100;
+const NS_PER_MS = 1e6;
+/** A day: a guest may set a timer that no host could wait for. */
+const LONGEST_WAIT_MS = 86_400_000;
 /** Exits between two looks at the clock: a guest that exits all the time retires few instructions. */
 const EXITS_PER_LOOK = 64;
 
@@ -116,8 +119,8 @@ export class RunLoop {
       time.skipTo(next);
       return;
     }
-    const wait = Number.isFinite(next) ? Math.max(next - now, 0) / 1e6 : undefined;
-    host.waitForInput(wait, this.#seen);
+    const wait = Number.isFinite(next) ? Math.max(next - now, 0) / NS_PER_MS : undefined;
+    host.waitForInput(wait && Math.min(wait, LONGEST_WAIT_MS), this.#seen);
     this.idleTime += clock.now() - now;
   }
 

@@ -27,7 +27,10 @@ export function memoryExchange(call: Hypercall, arg: VirtAddr | undefined): numb
   // One step exchanges one extent of the larger order.
   const order = Math.max(input.order, output.order);
   const perStep = 2 ** (order - input.order);
-  for (let n = Number(done.nrExchanged); n < input.count; n += perStep) {
+  // The guest's number, when the call is not a continuation.
+  const start = Number(done.nrExchanged);
+  if (start > input.count || start % perStep !== 0) return -ERRNO.EINVAL;
+  for (let n = start; n < input.count; n += perStep) {
     const result = exchange(call, input, output, order, n);
     if (result !== 0) return result;
     const nrExchanged = BigInt(n + perStep);

@@ -164,6 +164,7 @@ describe('exchange', () => {
     order: number,
     output: number[],
     outOrder: number,
+    nrExchanged = 0n,
   ) {
     const at = b.room(abi.xenMemoryExchange.size);
     const { view } = b.machine.ram;
@@ -180,6 +181,7 @@ describe('exchange', () => {
         domid: DOMID.SELF,
       });
     }
+    abi.xenMemoryExchange.encode(view, b.host(at), { nrExchanged });
     const result = b.call(OP, XENMEM.EXCHANGE, at);
     const done = Number(b.get(abi.xenMemoryExchange, at).nrExchanged);
     return { result, done, mfns: output.map((_, n) => b.number(lists[1]! + n * 8)) };
@@ -214,6 +216,13 @@ describe('exchange', () => {
     const before = b.domain.totPages;
     expect(exchange(b, given, order, [...output], outOrder).result).toBe(-ERRNO.EINVAL);
     expect(b.domain.totPages).toBe(before);
+  });
+
+  test.each([1n, 3n, 5n, 2n ** 63n, 2n ** 64n - 1n])('beginning in the middle, at %i', (start) => {
+    const b = new CallBench();
+    const given = Array.from({ length: 4 }, () => b.domain.allocatePage()!);
+    expect(exchange(b, given, 0, [1], 2, start).result).toBe(-ERRNO.EINVAL);
+    expect(b.domain.totPages).toBe(4);
   });
 
   test.each(BAD_POINTERS)('a pointer of %o', (pointer) => {
