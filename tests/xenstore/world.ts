@@ -160,7 +160,7 @@ export async function startCXenstored(library: string): Promise<CDaemon> {
     },
     stdio: 'ignore',
   });
-  for (let tries = 0; !existsSync(socket) && tries < 500; tries++) await sleep(10);
+  (await patientWire(socket)).close();
   return {
     process: child,
     directory,
@@ -174,6 +174,18 @@ export async function startCXenstored(library: string): Promise<CDaemon> {
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** C xenstored lets one connection wait, and has its socket before it listens: try again for a while. */
+async function patientWire(path: string): Promise<Wire> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await socketWire(path);
+    } catch (error) {
+      if (tries === 500) throw error;
+      await sleep(10);
+    }
+  }
 }
 
 export async function cWorld(library: string): Promise<World> {
@@ -190,7 +202,7 @@ export async function cWorld(library: string): Promise<World> {
   };
   return {
     name: 'C xenstored',
-    privileged: async () => keep(await socketWire(daemon.socket)),
+    privileged: async () => keep(await patientWire(daemon.socket)),
     createDomain(domid) {
       writeFileSync(join(directory, `domain-${domid}`), 'r');
       writeFileSync(join(directory, `ring-${domid}`), new Uint8Array(4096));

@@ -155,7 +155,10 @@ export class XenstoreServer implements ConnectionOwner, ServerContext {
     this.reset(connection);
     this.#connections.delete(connection);
     const domain = this.domains.get(connection.domid);
-    if (domain?.connection === connection) domain.connection = undefined;
+    if (domain?.connection !== connection) return;
+    domain.connection = undefined;
+    // A ring that was connected too late, for a domain that is gone already.
+    if (!domain.introduced && connection.domid !== 0) this.domains.forget(connection.domid);
   }
 
   /** Drops a connection's watches and transactions. */
