@@ -87,8 +87,12 @@ export class LoopEnds implements Ends {
 
   #cross(condition: Value | undefined): void {
     const b = this.#b;
-    if (!condition) return this.branch(this.#source.target());
-    b.if(condition, () => this.branch(this.#source.target()));
+    const take = (): void => this.branch(this.#source.target());
+    if (!condition) {
+      take();
+      return;
+    }
+    b.if(condition, take);
     emitAdvance(b, this.#loop);
     emitEnterBlock(b, this.#loop);
   }
@@ -123,8 +127,12 @@ export class FunctionEnds implements Ends {
   }
 
   branchIf(condition: Value | undefined): void {
-    if (!condition) return this.branch(this.#source.target());
-    this.#b.if(condition, () => this.branch(this.#source.target()));
+    const take = (): void => this.branch(this.#source.target());
+    if (!condition) {
+      take();
+      return;
+    }
+    this.#b.if(condition, take);
     this.#return(OUTCOME.NEXT_BLOCK);
   }
 

@@ -66,23 +66,19 @@ const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
 
 /** The pairs of PAIRS, numbered from `first` on. */
 export function findFusions(table: CaseTable, first: number): Fusion[] {
-  const byName = new Map(table.hot.map((item, i) => [caseName(item), PSEUDO.COUNT + i] as const));
-  const fusions: Fusion[] = [];
-  for (const [firsts, seconds] of PAIRS) {
-    for (const left of words(firsts)) {
-      for (const right of words(seconds)) {
-        const [a, b] = [byName.get(left), byName.get(right)];
-        if (a === undefined || b === undefined) throw new Error(`no case ${left} or ${right}`);
-        const [one, two] = [table.hot[a - PSEUDO.COUNT], table.hot[b - PSEUDO.COUNT]];
-        if (one && two)
-          fusions.push({
-            first: one,
-            second: two,
-            pair: a * 65536 + b,
-            number: first + fusions.length,
-          });
-      }
-    }
-  }
-  return fusions;
+  const numbers = new Map(table.hot.map((item, i) => [caseName(item), PSEUDO.COUNT + i] as const));
+  const numberOf = (name: string): number => {
+    const number = numbers.get(name);
+    if (number === undefined) throw new Error(`no case ${name}`);
+    return number;
+  };
+  const names = PAIRS.flatMap(([firsts, seconds]) =>
+    words(firsts).flatMap((left) => words(seconds).map((right) => [left, right] as const)),
+  );
+  return names.map(([left, right], i) => {
+    const [a, b] = [numberOf(left), numberOf(right)];
+    const [one, two] = [table.hot[a - PSEUDO.COUNT], table.hot[b - PSEUDO.COUNT]];
+    if (!one || !two) throw new Error(`no case ${left} or ${right}`);
+    return { first: one, second: two, pair: a * 65536 + b, number: first + i };
+  });
 }

@@ -97,14 +97,15 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
   }
 
   writeAligned(operand: Operand, value: Value): void {
-    if (operand.kind !== 'memory') return this.write(operand, value);
-    const address = this.address(operand);
-    this.#requireAligned(address);
-    this.store(address, value);
+    if (operand.kind === 'memory') {
+      const address = this.address(operand);
+      this.#requireAligned(address);
+      this.store(address, value);
+    } else this.write(operand, value);
   }
 
-  address(operand: Operand): Value {
-    return this.#sources.address(operand as PlacedOperand);
+  address(operand: Operand, plus?: Value): Value {
+    return this.#sources.address(operand as PlacedOperand, plus);
   }
 
   offset(operand: Operand): Value {
@@ -240,6 +241,10 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     this.#end.fault();
   }
 
+  raiseIf(condition: Value, vector: number, errorCode: number | Value = 0): void {
+    super.if(condition, () => this.raise(vector, errorCode), undefined, false);
+  }
+
   raiseTrap(vector: number): void {
     this.#recordException(vector, 0);
     this.#end.trap();
@@ -310,9 +315,10 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
 
   #writeMemory(operand: Operand, value: Value): void {
     const host = this.#translated.get(operand);
-    if (!host) return this.store(this.address(operand), value);
-    this.hostStore(host, value);
-    this.commit(host);
+    if (host) {
+      this.hostStore(host, value);
+      this.commit(host);
+    } else this.store(this.address(operand), value);
   }
 
   #host(operand: Operand): Value {
@@ -323,7 +329,7 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
 
   #requireAligned(address: Value): void {
     const low = this.and(this.truncate(address, 32), this.const(32, 15));
-    super.if(low, () => this.raise(VECTOR.GP), undefined, false);
+    this.raiseIf(low, VECTOR.GP);
   }
 
   #translate(

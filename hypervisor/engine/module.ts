@@ -61,7 +61,10 @@ export function buildInterpreter(
 }
 
 /** Declares what semantics may call: host functions as imports, internal functions to be defined. */
-export function declareRuntime(module: WasmModule, hostFunctions: readonly HostImplementation[]): Runtime {
+export function declareRuntime(
+  module: WasmModule,
+  hostFunctions: readonly HostImplementation[],
+): Runtime {
   const host = new Map<string, number>();
   const range = { params: ['i32', 'i32', 'i32'], results: ['i32'] } as const;
   host.set(HYPERVISOR_RANGE, module.import(HYPERVISOR_RANGE, range));

@@ -27,8 +27,8 @@ export interface OperandSource {
   /** The value of an operand that is known when code is emitted. */
   constant?(operand: PlacedOperand): Value | undefined;
   /** Effective address without and with the segment base. */
-  offset(operand: PlacedOperand): Value;
-  address(operand: PlacedOperand): Value;
+  offset(operand: PlacedOperand, plus?: Value): Value;
+  address(operand: PlacedOperand, plus?: Value): Value;
   /** Address a near branch goes to. */
   target(): Value;
   rip(): Value;
@@ -67,21 +67,22 @@ export class RecordOperands implements OperandSource {
     return b.op('i32.add', this.#record, b.const(32, RECORD.IMM));
   }
 
-  offset({ shape }: PlacedOperand): Value {
+  offset({ shape }: PlacedOperand, plus?: Value): Value {
     const b = this.#b;
-    if (shape === 'absolute') return b.hostLoad(this.#record, 'i64', 8, RECORD.IMM);
+    const added = (value: Value): Value => (plus ? b.add(value, plus) : value);
+    if (shape === 'absolute') return added(b.hostLoad(this.#record, 'i64', 8, RECORD.IMM));
     const disp = b.hostLoad(this.#record, 'i64', 4, RECORD.DISP, true);
     const withBase = b.add(this.#register(RECORD.BASE), disp);
-    if (shape === 'base') return withBase;
+    if (shape === 'base') return added(withBase);
     const scale = b.hostLoad(this.#record, 'i64', 1, RECORD.SCALE);
-    const whole = b.add(withBase, b.op('i64.shl', this.#register(RECORD.INDEX), scale));
+    const whole = added(b.add(withBase, b.op('i64.shl', this.#register(RECORD.INDEX), scale)));
     if (shape === 'index') return whole;
     const narrow = b.hostLoad(this.#record, 'i32', 1, RECORD.ADDRESS32);
     return b.select(narrow, b.and(whole, b.const(64, 0xffff_ffff)), whole);
   }
 
-  address(operand: PlacedOperand): Value {
-    const offset = this.offset(operand);
+  address(operand: PlacedOperand, plus?: Value): Value {
+    const offset = this.offset(operand, plus);
     return operand.shape === 'full' || operand.shape === 'absolute'
       ? this.#b.add(offset, this.#register(RECORD.SEGMENT))
       : offset;

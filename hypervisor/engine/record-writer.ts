@@ -1,6 +1,7 @@
 /** Writes decoded instructions as records. */
 
 import { type Instruction, OpKind, Register } from 'iced-x86';
+import { PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import { registerSlot } from '../x86/register-slots.js';
 import { SLOT } from '../x86/state.js';
@@ -37,32 +38,49 @@ export class RecordWriter {
 
   /** @returns the shape of the memory operand, REGISTER if there is none. */
   #writeOperands(at: number, instruction: Instruction, entry: CodeEntry): number {
-    const { u16, u32 } = this.#ram;
     let shape: number = SHAPE.REGISTER;
-    entry.kinds.forEach(({ kind }, i) => {
+    for (let i = 0; i < entry.kinds.length; i++) {
+      const { kind } = entry.kinds[i] ?? {};
       const opKind = instruction.opKind(i);
-      if (kind === 'implied' || kind === 'string-target') return;
-      if (kind === 'target') {
-        this.#writeImmediate(at, BigInt.asIntN(64, instruction.nearBranchTarget));
-      } else if (kind === 'immediate') {
-        const isSecond = i === 1 && entry.kinds[0]?.kind === 'immediate';
-        if (isSecond) this.#writeSecondImmediate(at, instruction.immediate(i));
-        else this.#placeImmediate(at, i, instruction.immediate(i));
-      } else if (kind === 'stack-index') {
-        this.#placeImmediate(at, i, BigInt(instruction.opRegister(i) - Register.ST0));
-      } else if (kind === 'absolute') {
-        this.#writeImmediate(at, instruction.memoryDisplacement);
-        u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
-      } else if (opKind === OpKind.Register) {
-        const slot = registerSlot(instruction.opRegister(i));
-        if (i === 0) u16[(at + RECORD.DST) / 2] = slot;
-        else if (u32[(at + RECORD.SRC) / 4] === 0) u32[(at + RECORD.SRC) / 4] = slot;
-        else if (entry.kinds[0]?.kind === 'string-source') u16[(at + RECORD.DST) / 2] = slot;
-      } else {
+      const mayBeMemory = kind === 'either' || kind === 'memory' || kind === 'string-source';
+      if (mayBeMemory && opKind !== OpKind.Register) {
         shape = this.#writeMemory(at, instruction, opKind);
-      }
-    });
+      } else this.#writeOperand(at, instruction, entry, i);
+    }
     return shape;
+  }
+
+  /** An operand that is not memory in the usual forms. */
+  #writeOperand(at: number, instruction: Instruction, entry: CodeEntry, i: number): void {
+    switch (entry.kinds[i]?.kind) {
+      case 'implied':
+      case 'string-target':
+        return;
+      case 'target':
+        this.#writeImmediate(at, BigInt.asIntN(64, instruction.nearBranchTarget));
+        return;
+      case 'immediate':
+        if (i === 1 && entry.kinds[0]?.kind === 'immediate')
+          this.#writeSecondImmediate(at, instruction.immediate(i));
+        else this.#placeImmediate(at, i, instruction.immediate(i));
+        return;
+      case 'stack-index':
+        this.#placeImmediate(at, i, BigInt(instruction.opRegister(i) - Register.ST0));
+        return;
+      case 'absolute':
+        this.#writeImmediate(at, instruction.memoryDisplacement);
+        this.#ram.u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
+        return;
+      default:
+        this.#writeRegister(at, registerSlot(instruction.opRegister(i)), entry, i);
+    }
+  }
+
+  #writeRegister(at: number, slot: number, entry: CodeEntry, i: number): void {
+    const { u16, u32 } = this.#ram;
+    if (i === 0) u16[(at + RECORD.DST) / 2] = slot;
+    else if (u32[(at + RECORD.SRC) / 4] === 0) u32[(at + RECORD.SRC) / 4] = slot;
+    else if (entry.kinds[0]?.kind === 'string-source') u16[(at + RECORD.DST) / 2] = slot;
   }
 
   /** The second immediate, where the first operand is one too (ENTER): no memory operand needs DISP then. */
@@ -87,23 +105,9 @@ export class RecordWriter {
   #writeMemory(at: number, instruction: Instruction, opKind: OpKind): number {
     if (opKind !== OpKind.Memory) return this.#writeStringSource(at, instruction, opKind);
     const { u16, u8, i32 } = this.#ram;
-    const { memoryBase, memoryIndex } = instruction;
+    const { memoryBase } = instruction;
     const isIpRelative = instruction.isIpRelMemoryOperand;
-    const hasIndex = memoryIndex !== Register.None && memoryIndex !== Register.AL;
-    const signed = BigInt.asIntN(
-      64,
-      isIpRelative ? instruction.ipRelMemoryAddress : instruction.memoryDisplacement,
-    );
-    let displacement = Number(signed);
-    let isNarrow = is32Bit(memoryBase) || is32Bit(memoryIndex);
-    let index = hasIndex ? registerSlot(memoryIndex) : SLOT.ZERO;
-    if (displacement > INT32_MAX || displacement < INT32_MIN) {
-      // beyond 32 bits: a rip-relative operand just over, or a 32-bit address
-      if (isIpRelative) {
-        index = SLOT.PAGE_SIZE;
-        displacement -= 4096;
-      } else isNarrow = true;
-    }
+    const { index, displacement, isNarrow } = indexAndDisplacement(instruction);
     const segment = segmentSlot(instruction);
     u16[(at + RECORD.BASE) / 2] = isIpRelative ? SLOT.PAGE_VA : registerSlot(memoryBase);
     u16[(at + RECORD.INDEX) / 2] = index;
@@ -126,6 +130,28 @@ export class RecordWriter {
     u8[at + RECORD.ADDRESS32] = isNarrow ? 1 : 0;
     return SHAPE.FULL;
   }
+}
+
+/** Address of the index register, displacement as far as 32 bits hold it, and whether addresses are of 32 bits. */
+function indexAndDisplacement(instruction: Instruction): {
+  index: number;
+  displacement: number;
+  isNarrow: boolean;
+} {
+  const { memoryBase, memoryIndex, isIpRelMemoryOperand } = instruction;
+  const isNarrow = is32Bit(memoryBase) || is32Bit(memoryIndex);
+  const index = memoryIndex === Register.AL ? SLOT.ZERO : registerSlot(memoryIndex); // XLAT adds AL itself
+  const address = isIpRelMemoryOperand
+    ? instruction.ipRelMemoryAddress
+    : instruction.memoryDisplacement;
+  const displacement = Number(BigInt.asIntN(64, address));
+  if (displacement <= INT32_MAX && displacement >= INT32_MIN) {
+    return { index, displacement, isNarrow };
+  }
+  // beyond 32 bits: a rip-relative operand just over, or an address of 32 bits
+  return isIpRelMemoryOperand
+    ? { index: SLOT.PAGE_SIZE, displacement: displacement - PAGE_SIZE, isNarrow }
+    : { index, displacement, isNarrow: true };
 }
 
 /** Only FS and GS have a base in 64-bit mode (SDM 1 §3.4.4). */

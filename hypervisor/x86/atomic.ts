@@ -41,7 +41,7 @@ const compareExchangePair =
     const bytes = bits / 8;
     if (bits === 64) {
       const misaligned = b.and(b.truncate(address, 32), b.const(32, 15));
-      b.if(misaligned, () => b.raise(VECTOR.GP));
+      b.raiseIf(misaligned, VECTOR.GP);
     }
     const host = b.translateWrite(address, 2 * bytes);
     const type = bits === 64 ? 'i64' : 'i32';

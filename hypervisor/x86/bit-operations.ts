@@ -37,7 +37,7 @@ function inBitString(b: Builder, { dst, src }: Operands, change: Change): void {
   const index = b.signExtend(b.read(src), 64);
   const bytes = dst.bits / 8;
   const unit = b.shrS(index, Math.log2(dst.bits));
-  const address = b.add(b.address(dst), b.mul(unit, b.const(64, bytes)));
+  const address = b.address(dst, b.mul(unit, b.const(64, bytes)));
   if (!change) {
     testBit(b, b.load(address, dst.bits), index);
     return;

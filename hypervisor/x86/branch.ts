@@ -11,7 +11,7 @@ const jump: Semantics = (b) => b.branchNear();
 /** A target that is not canonical is a #GP of the branch itself: nothing has happened yet. */
 function requireCanonical(b: Builder, target: Value): void {
   const extended = b.shrS(b.shl(target, 16), 16);
-  b.if(b.ne(extended, target), () => b.raise(VECTOR.GP));
+  b.raiseIf(b.ne(extended, target), VECTOR.GP);
 }
 
 const jumpTo: Semantics = (b, { dst }) => {

@@ -115,8 +115,8 @@ export interface Builder {
   /** As `read` of 128 bits from memory, but a misaligned address is #GP(0). Registers: plain read. */
   readAligned(operand: Operand): Value;
   writeAligned(operand: Operand, value: Value): void;
-  /** The effective address of a memory operand, segment base included (i64). */
-  address(operand: Operand): Value;
+  /** The effective address of a memory operand, segment base included (i64); `plus` belongs to the offset. */
+  address(operand: Operand, plus?: Value): Value;
   /** The effective address without the segment base: what LEA gives (i64). */
   offset(operand: Operand): Value;
 
@@ -209,6 +209,8 @@ export interface Builder {
   repeat(): void;
   /** An exception with rip at this instruction. */
   raise(vector: number, errorCode?: number | Value): void;
+  /** An exception if the condition, which is unlikely, holds. */
+  raiseIf(condition: Value, vector: number, errorCode?: number | Value): void;
   /** An exception with rip after this instruction. */
   raiseTrap(vector: number): void;
   /** Leaves with EXIT `reason`, rip at this instruction. */

@@ -81,8 +81,7 @@ const multiplyTwo: Semantics = (b, o) => {
 };
 const multiplyThree: Semantics = (b, o) => multiplyInto(b, o, b.read(o.src), b.read(o.third));
 
-const divideError = (b: Builder, condition: Value): void =>
-  b.if(condition, () => b.raise(VECTOR.DE));
+const divideError = (b: Builder, condition: Value): void => b.raiseIf(condition, VECTOR.DE);
 
 /** The dividend of a division narrower than 64 bits, in 64 bits. */
 function narrowDividend(b: Builder, n: number, signed: boolean): Value {

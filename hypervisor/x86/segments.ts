@@ -19,6 +19,7 @@ export const DESCRIPTOR = {
   PRESENT:     1 << 15,
   LONG:        1 << 21,
   DEFAULT_32:  1 << 22,
+  PAGES:       1 << 23, // the limit counts pages
 } as const;
 
 const RPL = 3;
@@ -90,6 +91,28 @@ const LOAD_SEGMENT = hostFunction(
       loadSegment(machine, segment, selector & 0xffff),
 );
 
+const PROBE = { RIGHTS: 0, LIMIT: 1, READ: 2, WRITE: 3 } as const;
+
+/** May LAR and the like look at this descriptor from CPL 3? System descriptors are not shown. */
+function isVisible(hi: number): boolean {
+  const isConforming = (hi & DESCRIPTOR.CODE) !== 0 && (hi & DESCRIPTOR.CONFORMING) !== 0;
+  return (hi & DESCRIPTOR.NOT_SYSTEM) !== 0 && (isConforming || dplOf(hi) === RPL);
+}
+
+function limitOf(lo: number, hi: number): number {
+  const limit = ((lo & 0xffff) | (hi & 0xf_0000)) >>> 0;
+  return hi & DESCRIPTOR.PAGES ? limit * 4096 + 4095 : limit;
+}
+
+/** @returns 1 if a probe of a visible descriptor succeeds: for READ and WRITE, if CPL 3 could do so. */
+function probeResult(hi: number, kind: number): number {
+  const isCode = (hi & DESCRIPTOR.CODE) !== 0;
+  const isWritable = (hi & DESCRIPTOR.WRITABLE) !== 0;
+  if (kind === PROBE.READ) return !isCode || isWritable ? 1 : 0;
+  if (kind === PROBE.WRITE) return !isCode && isWritable ? 1 : 0;
+  return 1;
+}
+
 /** Access rights or limit of a descriptor that CPL 3 may see, into SLOT.RESULT. @returns 1 if it may. */
 const PROBE_SEGMENT = hostFunction(
   'probeSegment',
@@ -97,26 +120,13 @@ const PROBE_SEGMENT = hostFunction(
   'i32',
   (machine) =>
     (selector = 0, kind = 0) => {
-      const descriptor = isNull(selector)
-        ? undefined
-        : machine.host.readDescriptor(selector & 0xffff);
-      if (!descriptor) return 0;
-      const { lo, hi } = descriptor;
-      const isConforming = (hi & DESCRIPTOR.CODE) !== 0 && (hi & DESCRIPTOR.CONFORMING) !== 0;
-      if ((hi & DESCRIPTOR.NOT_SYSTEM) === 0 || (!isConforming && dplOf(hi) !== RPL)) return 0;
-      const limit = ((lo & 0xffff) | (hi & 0xf_0000)) >>> 0;
-      const isPaged = (hi & (1 << 23)) !== 0;
-      const values = [hi & 0x00ff_ff00, isPaged ? limit * 4096 + 4095 : limit];
-      machine.ram.u32[SLOT.RESULT / 4] = values[kind] ?? 0;
-      const isCode = (hi & DESCRIPTOR.CODE) !== 0;
-      const isWritable = (hi & DESCRIPTOR.WRITABLE) !== 0;
-      if (kind === PROBE.READ) return !isCode || isWritable ? 1 : 0;
-      if (kind === PROBE.WRITE) return !isCode && isWritable ? 1 : 0;
-      return 1;
+      const known = isNull(selector) ? undefined : machine.host.readDescriptor(selector & 0xffff);
+      if (!known || !isVisible(known.hi)) return 0;
+      const { lo, hi } = known;
+      machine.ram.u32[SLOT.RESULT / 4] = kind === PROBE.RIGHTS ? hi & 0x00ff_ff00 : limitOf(lo, hi);
+      return probeResult(hi, kind);
     },
 );
-
-const PROBE = { RIGHTS: 0, LIMIT: 1, READ: 2, WRITE: 3 } as const;
 
 export const SEGMENT_FUNCTIONS: readonly HostImplementation[] = [LOAD_SEGMENT, PROBE_SEGMENT];
 

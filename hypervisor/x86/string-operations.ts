@@ -74,11 +74,14 @@ const sourceOf = (o: Operands) => [o.dst, o.src].find(({ kind }) => kind === 'me
 const repeated =
   (bytes: number, s: StringSemantics): Semantics =>
   (b, o) => {
-    if (o.repeat === 'none') return s.single(b, o);
+    if (o.repeat === 'none') {
+      s.single(b, o);
+      return;
+    }
     const bits = pointerBits(o);
     const count = b.zeroExtend(b.reg(GPR.RCX, bits), 64);
     const zero = b.const(64, 0);
-    return b.if(b.ne(count, zero), () => {
+    b.if(b.ne(count, zero), () => {
       const done = b.variable(b.const(64, 1));
       const { many } = s;
       if (many) {
@@ -98,10 +101,10 @@ const repeated =
 
 /** REP repeats while rcx is not 0; REPE and REPNE of a comparison also stop on ZF. */
 function goOn(b: Builder, o: Operands, { compares }: StringSemantics): void {
-  if (!compares) return b.repeat();
-  const zero = b.flags.zero();
-  const goesOn = o.repeat === 'rep' ? zero : b.isZero(zero);
-  return b.if(goesOn, () => b.repeat());
+  if (compares) {
+    const zero = b.flags.zero();
+    b.if(o.repeat === 'rep' ? zero : b.isZero(zero), () => b.repeat());
+  } else b.repeat();
 }
 
 const bytesOf = (b: Builder, elements: Value, bytes: number): Value =>

@@ -62,8 +62,9 @@ class ConstOperands implements OperandSource {
     return b.add(withBase, b.shl(this.#register(RECORD.INDEX), scale));
   }
 
-  address(operand: PlacedOperand): Value {
-    return this.#b.add(this.offset(operand), this.#register(RECORD.SEGMENT));
+  address(operand: PlacedOperand, plus?: Value): Value {
+    const address = this.#b.add(this.offset(operand), this.#register(RECORD.SEGMENT));
+    return plus ? this.#b.add(address, plus) : address;
   }
 
   target(): Value {
