@@ -16,28 +16,34 @@ interface Side {
 
 /** @returns 0; -EFAULT; -EINVAL: sides differ in size, or a page is in use; -ENOMEM; -EPERM for another domain. */
 export function memoryExchange(call: Hypercall, arg: VirtAddr | undefined): number {
-  const done = call.guest.decode(xenMemoryExchange, arg);
-  const input = readSide(call, arg, xenMemoryExchange.offset.in);
-  const output = readSide(call, arg, xenMemoryExchange.offset.out);
-  if (!done || typeof input === 'number' || typeof output === 'number') {
-    if (typeof input === 'number') return input;
-    return typeof output === 'number' ? output : -ERRNO.EFAULT;
-  }
-  if (input.count * 2 ** input.order !== output.count * 2 ** output.order) return -ERRNO.EINVAL;
-  // One step exchanges one extent of the larger order.
-  const order = Math.max(input.order, output.order);
-  const perStep = 2 ** (order - input.order);
-  // The guest's number, when the call is not a continuation.
-  const start = Number(done.nrExchanged);
-  if (start > input.count || start % perStep !== 0) return -ERRNO.EINVAL;
-  for (let n = start; n < input.count; n += perStep) {
-    const result = exchange(call, input, output, order, n);
+  const request = readRequest(call, arg);
+  if (typeof request === 'number') return request;
+  const { input, order, perStep } = request;
+  for (let n = request.start; n < input.count; n += perStep) {
+    const result = exchange(call, input, request.output, order, n);
     if (result !== 0) return result;
     const nrExchanged = BigInt(n + perStep);
     if (!call.guest.encode(xenMemoryExchange, arg, { nrExchanged })) return -ERRNO.EFAULT;
     if (n + perStep < input.count && call.shouldPreempt()) return PREEMPTED;
   }
   return 0;
+}
+
+/** What is to be exchanged, or a negated errno. */
+function readRequest(call: Hypercall, arg: VirtAddr | undefined) {
+  const done = call.guest.decode(xenMemoryExchange, arg);
+  const input = readSide(call, arg, xenMemoryExchange.offset.in);
+  if (typeof input === 'number') return input;
+  const output = readSide(call, arg, xenMemoryExchange.offset.out);
+  if (typeof output === 'number') return output;
+  if (input.count * 2 ** input.order !== output.count * 2 ** output.order) return -ERRNO.EINVAL;
+  // One step exchanges one extent of the larger order.
+  const order = Math.max(input.order, output.order);
+  const perStep = 2 ** (order - input.order);
+  // The guest's number, when the call is not a continuation.
+  const start = Number(done?.nrExchanged);
+  if (!(start <= input.count) || start % perStep !== 0) return -ERRNO.EINVAL;
+  return { input, output, order, perStep, start };
 }
 
 function readSide(call: Hypercall, arg: VirtAddr | undefined, offset: number): Side | number {
