@@ -36,11 +36,12 @@ static bool write_entry(void *window, u64 entry) {
   }
 }
 
-/** What a window shows must be a frame of ours, or shared_info. */
+/** What a window shows must be a frame of ours, or one that Xen shares with us. */
 static bool ours(u64 entry) {
   u64 mfn = (entry & PTE_FRAME) >> PAGE_SHIFT, pfn;
   if (mfn == start_info->shared_info >> PAGE_SHIFT) return true;
   if (!probe_read((u64 *)XEN_M2P_START + mfn, &pfn)) return false;
+  if (pfn == ~0UL) return true; /* a page of Xen's that it shares with us, as the grant table: it has no PFN */
   return pfn < start_info->nr_pages && pfn_to_mfn(pfn) == mfn;
 }
 
@@ -53,7 +54,8 @@ static int one(void) {
   accepted++;
   mmuext(MMUEXT_INVLPG_LOCAL, (u64)window, 0);
   u64 now_there = *pte_lookup(window);
-  if (now_there & PTE_PRESENT) CLAIM(is_dom0() || ours(now_there), "entry %lx shows a frame that is not ours", now_there);
+  if (now_there & PTE_PRESENT) CLAIM(is_dom0() || ours(now_there), "entry %lx shows a frame that is not ours (M2P %lx)", now_there,
+                                    mfn_to_pfn((now_there & PTE_FRAME) >> PAGE_SHIFT));
   used += probe_read(window, &value);
   return -1;
 }
