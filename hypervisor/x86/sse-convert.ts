@@ -17,7 +17,7 @@ import {
 } from './sse-float.js';
 import { LEFT } from './sse-host.js';
 import { mmx, sse } from './sse-moves.js';
-import { enterMmx, fromLow64, readMmx, writeMmx } from './sse-vector.js';
+import { enterMmx, fromLow64, readMmx, splat32, writeMmx } from './sse-vector.js';
 import { SLOT } from './state.js';
 
 type Width = 32 | 64;
@@ -88,8 +88,9 @@ const doubleToSingle: Semantics = (b, { dst, src }) => {
   const bits = b.readAs(src, 'i64');
   const result = toBits(b, b.op('f32.demote_f64', toFloat(b, bits)));
   const safe = b.and(ordinary(b, bits), ordinary(b, result));
+  const exact = b.op('f64.eq', b.op('f64.promote_f32', toFloat(b, result)), toFloat(b, bits));
   b.if(
-    b.and(inexactIsEasy(b), safe),
+    b.and(b.or(inexactIsEasy(b), exact), safe),
     () => b.writeAs(dst, result),
     () => slowVector(b, 'cvtsd2ss', dst, bits),
   );
@@ -131,8 +132,9 @@ const integersToDoubles: Semantics = (b, { dst, src }) =>
   b.write(dst, b.op('f64x2.convert_low_i32x4_s', fromLow64(b, b.readAs(src, 'i64'))));
 const integersToSingles: Semantics = (b, { dst, src }) => {
   const value = b.readAligned(src);
+  const small = b.op('i32x4.lt_u', b.op('i32x4.abs', value), splat32(b, 2 ** 24));
   b.if(
-    inexactIsEasy(b),
+    b.or(inexactIsEasy(b), allLanes(b, 32, small)),
     () => b.write(dst, b.op('f32x4.convert_i32x4_s', value)),
     () => slowVector(b, 'cvtdq2ps', dst, value),
   );

@@ -8,8 +8,9 @@
 // Spec: SDM 1 §11.4.1, §11.5; SDM 2A and 2B, the instructions by name.
 
 import type { Builder, Operand, Semantics, Value } from './builder.js';
-import type { Family } from './define.js';
+import type { Define, Family } from './define.js';
 import type { Op } from './ops.js';
+import { VECTOR } from './processor.js';
 import { LEFT, RIGHT, SSE_SLOW } from './sse-host.js';
 import { sseOperation } from './sse-lanes.js';
 import { sse } from './sse-moves.js';
@@ -120,13 +121,13 @@ export const toFloat = (b: Builder, bits: Value): Value =>
 export const toBits = (b: Builder, float: Value): Value =>
   b.op(float.type === 'f64' ? 'i64.reinterpret_f64' : 'i32.reinterpret_f32', float);
 
-/** Runs the exact operation; afterwards the result lies at LEFT. Leaves the instruction if #XM was raised. */
+/** Runs the exact operation; afterwards the result lies at LEFT. The only outcome besides a result is #XM. */
 export function runSlow(b: Builder, name: string, left: Value, right: Value, imm?: Value): void {
   b.setState(LEFT, left);
   b.setState(RIGHT, right);
   const number = b.const(32, sseOperation(name));
   const outcome = b.call(SSE_SLOW, number, imm ?? b.const(32, 0));
-  b.if(outcome, () => b.finish(outcome));
+  b.if(outcome, () => b.raise(VECTOR.XM));
 }
 
 /** The exact operation with a vector as destination: scalars keep the rest of it. */
@@ -272,13 +273,21 @@ const approximation = (stem: string, form: Form): Semantics =>
 
 const capitalised = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
 
+/** The operations of one form. Scalar doubles are what compiled code is full of; others are called. */
+const defineForm = (define: Define, form: Form): void => {
+  const code = (stem: string) => [`${capitalised(stem)}${form.suffix}_xmm_${form.source}`];
+  const hot = form.suffix === 'sd' ? ({ hot: [128], coldMemory: true } as const) : {};
+  for (const stem of ['add', 'sub', 'mul']) define(code(stem), arithmetic(form, stem), hot);
+  define(code('div'), arithmetic(form, 'div'));
+  define(code('sqrt'), arithmetic(form, 'sqrt', true));
+  for (const stem of ['min', 'max'] as const) define(code(stem), extreme(form, stem));
+  define([`Cmp${form.suffix}_xmm_${form.source}_imm8`], compare(form));
+};
+
 export const sseFloat: Family = (define) => {
   for (const form of FORMS) {
+    defineForm(define, form);
     const code = (stem: string) => [`${capitalised(stem)}${form.suffix}_xmm_${form.source}`];
-    for (const stem of ['add', 'sub', 'mul', 'div']) define(code(stem), arithmetic(form, stem));
-    define(code('sqrt'), arithmetic(form, 'sqrt', true));
-    for (const stem of ['min', 'max'] as const) define(code(stem), extreme(form, stem));
-    define([`Cmp${form.suffix}_xmm_${form.source}_imm8`], compare(form));
     if (form.bits === 32)
       for (const stem of ['rcp', 'rsqrt']) define(code(stem), approximation(stem, form));
     if (!form.packed)

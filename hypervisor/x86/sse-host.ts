@@ -6,6 +6,7 @@ import { hostFunction, type Machine } from './host-functions.js';
 import { VECTOR } from './processor.js';
 import { EXCEPTION } from './soft-float.js';
 import { SSE_OPERATIONS, type SseContext, type SseOperation } from './sse-lanes.js';
+import { type Quick, quickLane, quickOperation } from './sse-quick.js';
 import { SLOT } from './state.js';
 
 /** Bits of MXCSR. */
@@ -49,6 +50,40 @@ function writeLanes(view: DataView, operation: SseOperation, results: readonly b
   });
 }
 
+const QUICK = SSE_OPERATIONS.map(({ name }) => quickOperation(name));
+/** Reused: this path is taken for every operation of code that never rounds. */
+const quick: Quick = { value: 0, exact: true };
+const quickResults = new Float64Array(4);
+const INEXACT_MASK = EXCEPTION.INEXACT << MASK_SHIFT;
+
+const readFloat = (view: DataView, at: number, isDouble: boolean): number =>
+  isDouble ? view.getFloat64(at, true) : view.getFloat32(at, true);
+const writeFloat = (view: DataView, at: number, isDouble: boolean, value: number): void => {
+  if (isDouble) view.setFloat64(at, value, true);
+  else view.setFloat32(at, value, true);
+};
+
+/** @returns whether all lanes could be done so; then the result is in place, and the inexact flag set if need be. */
+function performQuickly(view: DataView, number: number, operation: SseOperation): boolean {
+  const run = QUICK[number];
+  const mxcsr = view.getUint32(SLOT.MXCSR, true);
+  if (!run || (mxcsr & (MXCSR.RC | INEXACT_MASK)) !== INEXACT_MASK) return false;
+  const isDouble = operation.from === 64;
+  const step = operation.from / 8;
+  let exact = true;
+  for (let lane = 0; lane < operation.lanes; lane++) {
+    const x = run.isUnary ? 0 : readFloat(view, LEFT + lane * step, isDouble);
+    const y = readFloat(view, RIGHT + lane * step, isDouble);
+    if (!quickLane(run, isDouble, quick, x, y)) return false;
+    exact = exact && quick.exact;
+    quickResults[lane] = quick.value;
+  }
+  for (let lane = 0; lane < operation.lanes; lane++)
+    writeFloat(view, LEFT + lane * step, isDouble, quickResults[lane] ?? 0);
+  if (!exact) view.setUint32(SLOT.MXCSR, mxcsr | EXCEPTION.INEXACT, true);
+  return true;
+}
+
 /** @returns OUTCOME.NEXT with the result in place, or the outcome of #XM. */
 function perform(machine: Machine, operation: SseOperation, immediate: number): number {
   const { view } = machine.ram;
@@ -80,6 +115,7 @@ export const SSE_SLOW = hostFunction(
   (machine) => (number, immediate) => {
     const operation = SSE_OPERATIONS[number ?? -1];
     if (!operation) throw new Error(`no SSE operation ${number}`);
+    if (performQuickly(machine.ram.view, number ?? 0, operation)) return OUTCOME.NEXT;
     return perform(machine, operation, immediate ?? 0);
   },
 );

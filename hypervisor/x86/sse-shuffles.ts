@@ -169,7 +169,8 @@ const extractMmx: Semantics = (b, { dst, src, third }) => {
 
 // biome-ignore format: one row per body
 export const sseShuffles: Family = (define) => {
-  define(['Pshufd_xmm_xmmm128_imm8'],                              sse(shuffleDwords));
+  const OFTEN = { hot: [128], coldMemory: true } as const;
+  define(['Pshufd_xmm_xmmm128_imm8'],                              sse(shuffleDwords), OFTEN);
   define(['Pshuflw_xmm_xmmm128_imm8'],                             sse(shuffleWords(0)));
   define(['Pshufhw_xmm_xmmm128_imm8'],                             sse(shuffleWords(4)));
   define(['Shufps_xmm_xmmm128_imm8'],                              sse(shuffleSingles));
