@@ -2,7 +2,7 @@
 
 import { ERRNO } from '../public/errno.js';
 import { VMASST } from '../public/xen.js';
-import { setDebugRegister } from '../pv/emul-priv-op.js';
+import { debugNumber, setDebugRegister } from '../pv/debug-registers.js';
 import { type Hypercall, NO_RESULT } from './hypercall.js';
 
 /** Sets or clears CR0.TS: with it set, the next FPU instruction gives #NM. */
@@ -11,20 +11,17 @@ export function fpuTaskswitch(call: Hypercall): number {
   return 0;
 }
 
-/** Registers 4 and 5 are other names of 6 and 7. */
-const debugNumber = (n: number): number => (n === 4 || n === 5 ? n + 2 : n);
-
 export function setDebugreg(call: Hypercall): number {
-  const n = debugNumber(call.argLo(0));
-  if (n > 7) return -ERRNO.ENODEV;
+  const n = debugNumber(call.vcpu, call.argLo(0));
+  if (n === undefined || n > 7) return -ERRNO.ENODEV;
   const value = (BigInt(call.argHi(1)) << 32n) | BigInt(call.argLo(1));
   return setDebugRegister(call.vcpu, n, value) ? 0 : call.refuse(-ERRNO.EPERM, 'reserved bits');
 }
 
 /** @returns the register: an address or 32 bits, so it fits a result. */
 export function getDebugreg(call: Hypercall): number {
-  const n = debugNumber(call.argLo(0));
-  const value = call.vcpu.debug[n];
+  const n = debugNumber(call.vcpu, call.argLo(0));
+  const value = n === undefined ? undefined : call.vcpu.debug[n];
   if (value === undefined) return -ERRNO.ENODEV;
   return Number(BigInt.asIntN(64, value));
 }

@@ -9,11 +9,13 @@ import { vcpuInfo } from '../public/xen.js';
 import type { Processor } from '../x86/processor.js';
 import { PAGE_FAULT, VECTOR } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
+import { debugNumber, setDebugRegister } from './debug-registers.js';
 import { type InstructionFetch, registerOperand, writeRegister } from './emulated-instruction.js';
 import type { GuestAccess } from './guest-access.js';
 import { IoPorts } from './io-ports.js';
 import type { Msrs } from './msr.js';
 import type { PvVcpu } from './pv-vcpu.js';
+import { storeTableRegister } from './table-registers.js';
 import type { Traps } from './traps.js';
 
 /** What the guest finds in CR0 besides TS: PE MP ET NE WP AM PG (SDM 3A §2.5). */
@@ -23,7 +25,6 @@ const CR0_TS = 8;
 const CR4_FIXED = 0x660;
 /** Bits the guest has for itself: TSD, DE. */
 const CR4_GUEST = 0x0c;
-const CR4_DE = 0x08;
 /** Repetitions of INS or OUTS carried out before the guest's clock is looked at again. */
 const MAX_REPEAT = 256;
 
@@ -94,8 +95,19 @@ export class PrivilegedOperations {
         // With enough virtual IOPL they are allowed, and deliberately do nothing: the event mask is the flag.
         return this.#hasIopl(v) ? 'done' : 'gp';
       default:
-        return v.inKernel ? this.#kernelOnly(v, instruction) : 'gp';
+        return this.#tableRegister(v, instruction);
     }
+  }
+
+  #tableRegister(v: PvVcpu, instruction: Instruction): Outcome {
+    const cr0 = this.#readControl(v, 0) ?? 0n;
+    const state = { hasLdt: v.ldtEntries > 0, cr0 };
+    const outcome = storeTableRegister(this.#processor, this.#guest, instruction, state);
+    if (outcome === 'other') return v.inKernel ? this.#kernelOnly(v, instruction) : 'gp';
+    if (outcome !== 'fault') return outcome;
+    const code = PAGE_FAULT.WRITE | PAGE_FAULT.USER;
+    this.#traps.injectPageFault(v, this.#guest.faultAddress, code);
+    return 'faulted';
   }
 
   #kernelOnly(v: PvVcpu, instruction: Instruction): Outcome {
@@ -178,19 +190,13 @@ export class PrivilegedOperations {
     registers.cr0 = on ? registers.cr0 | CR0_TS : registers.cr0 & ~CR0_TS;
   }
 
-  /** DR4 and DR5 are names of DR6 and DR7 while CR4.DE is off (SDM 3B §17.2.2). */
-  #debugNumber(v: PvVcpu, n: number): number | undefined {
-    if (n !== 4 && n !== 5) return n;
-    return v.cr4Bits & CR4_DE ? undefined : n + 2;
-  }
-
   #readDebug(v: PvVcpu, n: number): bigint | undefined {
-    const number = this.#debugNumber(v, n);
+    const number = debugNumber(v, n);
     return number === undefined ? undefined : v.debug[number];
   }
 
   #writeDebug(v: PvVcpu, n: number, value: bigint): Outcome {
-    const number = this.#debugNumber(v, n);
+    const number = debugNumber(v, n);
     return number !== undefined && setDebugRegister(v, number, value) ? 'done' : 'gp';
   }
 
@@ -318,34 +324,4 @@ function stringForm(mnemonic: Mnemonic): { size: number; input: boolean } {
   if (mnemonic === Mnemonic.Insb || mnemonic === Mnemonic.Outsb) return { size: 1, input };
   if (mnemonic === Mnemonic.Insw || mnemonic === Mnemonic.Outsw) return { size: 2, input };
   return { size: 4, input };
-}
-
-/** DR6 bits that read as 1, DR7 bits that read as 1 and that must not be set (SDM 3B §17.2). */
-const DR6_FIXED = 0xffff_0ff0n;
-const DR6_STATUS = 0xe00fn;
-const DR7_FIXED = 0x400n;
-const DR7_RESERVED = 0xd800n;
-const DR7_GENERAL_DETECT = 0x2000n;
-/** Breakpoints lie in the guest's part of the address space. */
-const KERNEL_HALF = 1n << 47n;
-const XEN_END = 0xffff_8800_0000_0000n;
-
-/**
- * Stores a debug register as the guest will read it back.
- * @param n 0 to 3, 6 or 7. @returns false for a value that is refused.
- */
-export function setDebugRegister(v: PvVcpu, n: number, value: bigint): boolean {
-  if (n < 4) {
-    if (value >= KERNEL_HALF && value < XEN_END) return false;
-    v.debug[n] = value;
-    return true;
-  }
-  if (n === 6) {
-    if (value >> 32n !== 0n) return false;
-    v.debug[6] = (value & DR6_STATUS) | DR6_FIXED;
-    return true;
-  }
-  if (value >> 32n !== 0n || value & DR7_GENERAL_DETECT) return false;
-  v.debug[7] = (value & ~DR7_RESERVED & 0xffff_ffffn) | DR7_FIXED;
-  return true;
 }

@@ -16,6 +16,7 @@ const MSR = {
   PLATFORM_INFO:     0x0000_00ce,
   MISC_FEATURES:     0x0000_0140,
   MISC_ENABLE:       0x0000_01a0,
+  DEBUGCTL:          0x0000_01d9,
   PAT:               0x0000_0277,
   EFER:              0xc000_0080,
   FS_BASE:           0xc000_0100,
@@ -24,7 +25,6 @@ const MSR = {
   TSC_AUX:           0xc000_0103,
   AMD_SYSCFG:        0xc001_0010,
   AMD_HWCR:          0xc001_0015,
-  AMD_PATCH_LEVEL:   0x0000_008b,
 } as const;
 
 /** SCE, LME, LMA, NXE: what a 64-bit guest finds. */
@@ -71,6 +71,7 @@ export class Msrs {
       case MSR.PLATFORM_INFO:
       case MSR.MISC_FEATURES:
       case MSR.MISC_ENABLE:
+      case MSR.DEBUGCTL:
       case MSR.TSC_AUX:
       case MSR.AMD_SYSCFG:
         return 0n;

@@ -199,7 +199,12 @@ export class Pv {
   handleExit(v: PvVcpu, reason: ExitReason): boolean {
     switch (reason) {
       case EXIT.SYSCALL:
-        if (v.inKernel) return true;
+        if (v.inKernel) {
+          // What the instruction itself loads: a kernel on other flat segments comes back on these.
+          this.processor.registers.cs = FLAT.RING3_CS64;
+          this.processor.registers.ss = FLAT.RING3_SS64;
+          return true;
+        }
         this.#userSyscall(v);
         return false;
       case EXIT.EXCEPTION:

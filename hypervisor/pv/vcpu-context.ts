@@ -11,8 +11,8 @@ import {
 import { ERRNO } from '../public/errno.js';
 import type { Processor } from '../x86/processor.js';
 import { RFLAGS } from '../x86/state.js';
+import { setDebugRegister } from './debug-registers.js';
 import { DESCRIPTORS_PER_PAGE, guestSelector } from './descriptors.js';
-import { setDebugRegister } from './emul-priv-op.js';
 import type { GuestAccess } from './guest-access.js';
 import { ERESTART, PGT } from './page-types.js';
 import { type InitialContext, type PvVcpu, VECTORS } from './pv-vcpu.js';
