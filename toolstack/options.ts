@@ -1,10 +1,22 @@
 /** The command line of the service, and what it is without one. */
 
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 const ROOT = join(import.meta.dirname, '..');
 const MIB = 1024 * 1024;
+
+/** Bytes of a path that fit a unix socket's address. */
+const SOCKET_PATH_MAX = 107;
+
+/** In the folder of the installation, unless that lies so deep that no socket can have its path. */
+function defaultSocket(): string {
+  const here = join(ROOT, 'var', 'xenstored.sock');
+  return Buffer.byteLength(here) <= SOCKET_PATH_MAX
+    ? here
+    : join(tmpdir(), 'xenolith-xenstored.sock');
+}
 
 export interface ServiceOptions {
   /** Port of the API on 127.0.0.1. 0 lets the system choose. */
@@ -29,7 +41,7 @@ export const DEFAULTS: ServiceOptions = {
   memory: 2048,
   images: join(ROOT, 'guests', 'images'),
   uploads: join(ROOT, 'var', 'images'),
-  storeSocket: join(ROOT, 'var', 'xenstored.sock'),
+  storeSocket: defaultSocket(),
   demo: 'hello',
   bodyLimit: MIB,
   uploadLimit: 128 * MIB,
