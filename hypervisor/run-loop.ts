@@ -18,10 +18,12 @@ import type { VirtualTime } from './virtual-time.js';
 import { EXIT, type ExitReason, type Processor } from './x86/processor.js';
 
 /** Instructions a nanosecond, before it has been measured, and the bounds of what is believed. */
-const RATE = { INITIAL: 0.2, LOWEST: 0.02, HIGHEST: 2 } as const;
-/** A slice shorter than this says little about the rate. */
+const RATE = { INITIAL: 0.2, LOWEST: 0.002, HIGHEST: 2 } as const;
+/** Less time than this says little about the rate. */
 const MEASURABLE_NS = 50_000;
 const SMALLEST_BUDGET = 100;
+/** Instructions between two looks at the clock and the mailbox: what slow instructions do to a slice stays bounded. */
+const CHUNK = 50_000;
 const NS_PER_MS = 1e6;
 /** A day: a guest may set a timer that no host could wait for. */
 const LONGEST_WAIT_MS = 86_400_000;
@@ -60,6 +62,9 @@ export class RunLoop {
   #loaded: PvVcpu | undefined;
   #seen = 0;
   #rate: number = RATE.INITIAL;
+  /** What has been run since the rate was last measured. */
+  #sampleRetired = 0;
+  #sampleTime = 0;
   #sliceEnd = 0;
   /** Nanoseconds with nothing to run. */
   idleTime = 0;
@@ -187,11 +192,10 @@ export class RunLoop {
       pv.beforeEntry(pvVcpu);
       const budget = stopAt - processor.retired;
       if (budget <= 0 || scheduler.mustLeave) return;
-      const reason = processor.run(budget);
-      if (reason === EXIT.BUDGET) return;
+      const reason = processor.run(Math.min(budget, CHUNK));
       this.#handle(pvVcpu, reason);
       if (this.#interrupted()) return;
-      if (limited.isStale(timers.next, scheduler.preemptSoon)) {
+      if (reason === EXIT.BUDGET || limited.isStale(timers.next, scheduler.preemptSoon)) {
         const left = this.#renew(limited, now);
         if (left <= 0) return;
         stopAt = Math.min(stopAt, processor.retired + left);
@@ -200,6 +204,7 @@ export class RunLoop {
   }
 
   #handle(pvVcpu: PvVcpu, reason: ExitReason): void {
+    if (reason === EXIT.BUDGET) return;
     if (reason !== EXIT.SYSCALL || !pvVcpu.inKernel) this.#parts.stopped(pvVcpu, reason);
     if (this.#parts.pv.handleExit(pvVcpu, reason)) this.#parts.dispatcher.dispatch();
   }
@@ -228,8 +233,15 @@ export class RunLoop {
   }
 
   #measure(retired: number, elapsed: number): void {
-    if (this.#parts.time.isVirtual || elapsed < MEASURABLE_NS) return;
-    const rate = this.#rate * 0.75 + (retired / elapsed) * 0.25;
+    if (this.#parts.time.isVirtual) return;
+    this.#sampleRetired += retired;
+    this.#sampleTime += elapsed;
+    if (this.#sampleTime < MEASURABLE_NS) return;
+    const measured = this.#sampleRetired / this.#sampleTime;
+    this.#sampleRetired = 0;
+    this.#sampleTime = 0;
+    // Much slower than believed: believe it at once, or the next slice lasts too long as well.
+    const rate = measured < this.#rate / 2 ? measured : this.#rate * 0.75 + measured * 0.25;
     this.#rate = Math.min(Math.max(rate, RATE.LOWEST), RATE.HIGHEST);
   }
 }
