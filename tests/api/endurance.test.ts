@@ -53,5 +53,6 @@ test(`${CYCLES} domains created, heard and destroyed leave no frame, no node and
   const growth = (field: 'residentBytes' | 'heapBytes'): number =>
     (after.process[field] - warm.process[field]) / MIB;
   expect(growth('heapBytes')).toBeLessThan(8);
-  expect(growth('residentBytes')).toBeLessThan(64);
+  // one domain leaked in ten would be 700 MiB: the rest is what compilers and collectors take
+  expect(growth('residentBytes')).toBeLessThan(160);
 });
