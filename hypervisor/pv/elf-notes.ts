@@ -27,7 +27,7 @@ export interface GuestNotes {
   readonly suspendCancel: boolean;
 }
 
-/** Features that a 64-bit PV domain has, or that change nothing for it when a kernel asks for them. */
+/** Features that a 64-bit PV domain has, or that change nothing for a kernel that names them, as on Xen. */
 const OFFERED: ReadonlySet<number> = new Set([
   XENFEAT.PAE_PGDIR_ABOVE_4GB,
   XENFEAT.MMU_PT_UPDATE_PRESERVE_AD,
@@ -35,8 +35,9 @@ const OFFERED: ReadonlySet<number> = new Set([
   XENFEAT.GNTTAB_MAP_AVAIL_BITS,
   XENFEAT.MEMORY_OP_VNODE_SUPPORTED,
   XENFEAT.DIRECT_MAPPED,
-  // Asked for by every Linux: writes to page tables are emulated for whoever makes them.
+  // Named by Linux and Mini-OS, which then do without: writes to tables are emulated or made by hypercall.
   XENFEAT.WRITABLE_PAGE_TABLES,
+  XENFEAT.WRITABLE_DESCRIPTOR_TABLES,
 ]);
 
 type Values = Map<number, string | bigint>;
