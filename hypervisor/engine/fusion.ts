@@ -61,7 +61,13 @@ const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
   ['mov.64.rr mov.32.rr', 'shl.64.rr shl.32.rr shr.64.rr shr.32.rr rol.32.rr ror.32.rr'],
   ['shl.64.rr shl.32.rr shr.64.rr shr.32.rr rol.32.rr ror.32.rr', 'xor.64.rr xor.32.rr add.64.rr'],
   ['xor.64.rr', 'mov.64.rr'],
-  ['mov.64.store mov.32.store', 'mov.64.store mov.32.store mov.64.rr mov.32.rr mov.64.load'],
+  ['mov.64.store mov.32.store', 'mov.64.store mov.32.store mov.64.rr mov.32.rr mov.64.load xor.32.rr call.64.near jmp.64.near'],
+  ['mov.64.load mov.32.load lea.64.load mov.64.rr mov.32.rr xor.32.rr', 'mov.64.store mov.32.store'],
+  ['mov.64.load mov.32.load lea.64.load mov.64.rr mov.32.rr xor.32.rr pop.64.r', 'jmp.64.near'],
+  ['mov.64.load', 'call.64.near'],
+  ['mov.8.store mov.8.storex mov.32.store mov.64.store mov.32.storex mov.64.storex', 'add.64.rr'],
+  ['mov.32.loadx mov.64.loadx movzx.32.loadx', 'mov.64.rr mov.32.rr add.64.rr'],
+  ['movsxd.64.rr', 'mov.64.rr mov.32.rr add.64.rr mov.32.loadx'],
 ];
 
 /** The pairs of PAIRS, numbered from `first` on. */
