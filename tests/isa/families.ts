@@ -36,6 +36,7 @@ export const FAMILIES: readonly Family[] = [
   { name: 'stack',        perForm: 200, programs: false, mnemonics: words('push pop pushf pushfq popf popfq enter leave') },
   { name: 'strings',      perForm: 200, programs: false, mnemonics: words('movsb movsw movsd movsq stosb stosw stosd stosq lodsb lodsw lodsd lodsq scasb scasw scasd scasq cmpsb cmpsw cmpsd cmpsq') },
   { name: 'undefined',    perForm: 200, programs: false, mnemonics: words('ud1 ud2') },
+  { name: 'privileged',   perForm: 60,  programs: false, mnemonics: words('in out insb insw insd outsb outsw outsd hlt cli sti clts invd wbinvd lgdt lidt invlpg swapgs sysretq lmsw rdmsr wrmsr int') },
   { name: 'ssemoves',     perForm: 90,  programs: true,  mnemonics: words('movups movupd movaps movapd movss movsd movlps movlpd movhps movhpd movhlps movlhps movdqa movdqu movd movq movntps movntpd movntdq movmskps movmskpd movq2dq movdq2q') },
   { name: 'ssefloat',     perForm: 700, programs: true,  mnemonics: words('addps addpd addss addsd subps subpd subss subsd mulps mulpd mulss mulsd divps divpd divss divsd sqrtps sqrtpd sqrtss sqrtsd minps minpd minss minsd maxps maxpd maxss maxsd') },
   { name: 'ssecompare',   perForm: 600, programs: true,  mnemonics: words('cmpps cmppd cmpss cmpsd ucomiss ucomisd comiss comisd') },
@@ -62,14 +63,14 @@ const FEATURES = new Set([
   ...[CpuidFeature.FPU, CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.SSE],
   ...[CpuidFeature.SSE2, CpuidFeature.SSE3, CpuidFeature.MMX, CpuidFeature.CMOV, CpuidFeature.CX8],
   ...[CpuidFeature.CMPXCHG16B, CpuidFeature.POPCNT, CpuidFeature.FXSR],
-  ...[CpuidFeature.MULTIBYTENOP, CpuidFeature.PREFETCHW],
+  ...[CpuidFeature.MULTIBYTENOP, CpuidFeature.PREFETCHW, CpuidFeature.MSR, CpuidFeature.SYSCALL],
 ]);
 
 function isTested(code: Code): boolean {
   if (NOT_TESTED.test(Code[code]!)) return false;
   const info = CodeExt.opCode(code);
   const fits = info.isAvailableInMode(64) && info.encoding === EncodingKind.Legacy;
-  const real = fits && info.isInstruction && !info.fwait && !info.isPrivileged;
+  const real = fits && info.isInstruction && !info.fwait;
   info.free();
   return (
     real &&

@@ -130,7 +130,7 @@ export class Interpreter {
       data.set(page, n * PAGE_SIZE);
     });
     this.#restoreData();
-    this.#writeCode(rip, new Uint8Array(test.code.length).fill(INT3));
+    for (const { bytes } of this.#code) bytes.fill(INT3);
     return { ...ending, state, memory: difference(DATA_BACKGROUND, data) };
   }
 }

@@ -1,7 +1,7 @@
 /** Gives one instruction form its operands: registers, memory wherever it may lie, immediates, and values in them. */
 
 import {
-  Code,
+  type Code,
   CodeExt,
   Instruction,
   MemorySize,
@@ -173,9 +173,7 @@ export function address(
     ea = BigInt.asUintN(64, ea - BigInt(GS_BASE));
   }
   if (fixedAddress(c, instruction, ea)) return;
-  // A bit offset is added to the address after it was cut to 32 bits: see NARROW_BIT_TESTS in README.md.
-  const isBitTest = /^Bt[src]?_rm\d+_r/.test(Code[instruction.code]!);
-  const short = random.oneIn(16) && ea >= 0n && fitsInt32(ea) && !isBitTest;
+  const short = random.oneIn(16) && ea >= 0n && fitsInt32(ea);
   const first = short ? Register.EAX : Register.RAX;
   const base = chooseBase(c, taken);
   const range = random.oneIn(2) ? 256 : 1 << 20;

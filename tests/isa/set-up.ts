@@ -134,10 +134,11 @@ const stack: SetUp = (c, operands) => {
 
 const jump: SetUp = (c, operands) => {
   const target = operands.list[0];
-  if (target !== undefined && target.kind !== 'branch' && target.kind !== 'immediate')
-    setOperand(c, target, jumpTarget(c));
-  if (/^(Call|Ret)/.test(Code[operands.instruction.code]!) && target?.register !== Register.RSP)
-    stack(c, operands);
+  const isIndirect = target?.kind === 'gpr' || target?.kind === 'memory';
+  // CALL RSP pushes to where it goes: one fault at a time.
+  const viaStack = target?.register === Register.RSP;
+  if (isIndirect) setOperand(c, target, viaStack ? BigInt(DATA + 0x800) : jumpTarget(c));
+  if (/^(Call|Ret)/.test(Code[operands.instruction.code]!) && !viaStack) stack(c, operands);
 };
 
 const counter: SetUp = (c) => {
@@ -197,6 +198,11 @@ const smallArgument: SetUp = (c) => {
   c.setSt(0, (x & ~(0x7fffn << 64n)) | (small << 64n));
 };
 
+/** INT 3, 4 and 0x80 do something on Linux; the others are refused. */
+const gate: SetUp = (c, { instruction }) => {
+  instruction.immediate8 = c.random.pick([0, 1, 5, 13, 14, 0x20, 0x82, 0xff]);
+};
+
 // biome-ignore format: one row per group of mnemonics
 const SET_UPS: readonly (readonly [RegExp, SetUp])[] = [
   [/^(Shl|Shr|Sal|Sar|Rol|Ror|Rcl|Rcr)_/,                             shiftCount],
@@ -215,6 +221,7 @@ const SET_UPS: readonly (readonly [RegExp, SetUp])[] = [
   [/^Ldmxcsr/,                                                        mxcsrOperand],
   [/^Fx(save|rstor)/,                                                 fxImage],
   [/^(Fn?save|Frstor|Fldenv|Fnstenv)/,                                x87Image],
+  [/^Int_imm8/,                                                       gate],
   [/^Fldcw/,                                                          controlWord],
   [/^(F2xm1|Fyl2xp1)/,                                                smallArgument],
 ];

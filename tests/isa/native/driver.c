@@ -146,8 +146,7 @@ static void run_case(uint64_t code_bytes) {
     outcome = (struct outcome){.vector = STOPPED};
     out.rip--;
   }
-  uint64_t dirty = end + TERMINATOR_BYTES > CODE + CODE_BYTES ? CODE + CODE_BYTES : end + TERMINATOR_BYTES;
-  memset((void *)in.rip, INT3, dirty - in.rip);
+  memset(code, INT3, CODE_BYTES);
 }
 
 static void write_padded(const void *bytes, size_t n) {
