@@ -66,6 +66,8 @@ export async function buildApp(services: Services, options: AppOptions): Promise
 function installGuard(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id);
+    // What a guest prints must not be taken for a page by a browser.
+    reply.header('x-content-type-options', 'nosniff');
     const refused = refusal(request.raw);
     if (refused !== undefined)
       await sendProblem(reply, problem('forbidden-origin', refused, request));
