@@ -169,18 +169,19 @@ async function otherWatches(daemons: readonly Daemon[]): Promise<void> {
 
 async function growth(daemon: Daemon, limit: number): Promise<void> {
   console.log(`\n${daemon.name}: growth`);
-  row('nodes', ['creates/s', 'read', 'write', 'memory']);
+  row('nodes', ['creates/s', 'read', 'write', 'transaction', 'memory']);
   const steps = [
     1000, 10_000, 50_000, 100_000, 150_000, 200_000, 400_000, 600_000, 800_000, 1_000_000,
   ];
   let from = 0;
   for (const to of steps.filter((nodes) => nodes <= limit)) {
-    const [creates = 0, read = 0, write = 0] = await load(daemon, 'grow', from, to);
+    const [creates = 0, read = 0, write = 0, both = 0] = await load(daemon, 'grow', from, to);
     const us = (ns: number): string => `${(ns / 1000).toFixed(1)} us`;
     row(thousands(to), [
       thousands(creates),
       us(read),
       us(write),
+      us(both),
       `${memoryMiB(daemon).toFixed(0)} MiB`,
     ]);
     from = to;

@@ -8,12 +8,13 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { XS, XS_RING, XS_RING_SIZE } from '../../hypervisor/public/io/xs-wire.js';
 import { XenstoreServer } from '../../xenstore/server/server.js';
 import { RingTransport } from '../../xenstore/transport/ring.js';
 import { mutate, Random } from './fuzz.js';
-import { socketWire, type Wire } from './wire.js';
+import { socketWire } from './wire.js';
 import { scratchDirectory } from './world.js';
 
 const COUNT = Number(process.env['XENSTORE_FUZZ'] ?? 1_000_000);
@@ -48,24 +49,22 @@ const memoryMiB = (): number => {
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 };
 
-/** Median microseconds of a read, again and again until told to stop. */
-function pace(wire: Wire): { stop(): Promise<number> } {
-  const took: number[] = [];
-  let running = true;
-  const reading = (async () => {
-    while (running) {
-      const start = performance.now();
-      await wire.request(XS.READ, '/tool\0');
-      took.push((performance.now() - start) * 1000);
-    }
-  })();
-  return {
-    async stop() {
-      running = false;
-      await reading;
-      return took.sort((a, b) => a - b)[took.length >> 1] ?? 0;
-    },
-  };
+/** A client that does nothing but read, in its own thread. */
+class Bystander {
+  readonly #worker = new Worker(join(import.meta.dirname, 'pace-worker.mjs'), {
+    workerData: { path },
+  });
+
+  /** Median microseconds of its reads since it was asked last. */
+  async pace(): Promise<number> {
+    this.#worker.postMessage('pace');
+    return (await once(this.#worker, 'message'))[0] as number;
+  }
+
+  async leave(): Promise<void> {
+    this.#worker.postMessage('stop');
+    await once(this.#worker, 'exit');
+  }
 }
 
 /** A client that talks nonsense, reads what it gets and comes back when it is thrown out. */
@@ -117,17 +116,17 @@ class Vandal {
 
 test(`${COUNT} mutated packets on sockets`, async () => {
   const honest = await socketWire(path);
-  const alone = pace(honest);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  const quiet = await alone.stop();
+  const bystander = new Bystander();
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const quiet = await bystander.pace();
   const vandals = [1, 2, 3, 4].map((n) => new Vandal(SEED + n));
   const batch = 50;
   const attack = async (packets: number): Promise<number> => {
-    const meanwhile = pace(honest);
+    await bystander.pace();
     for (let sent = 0; sent < packets; sent += batch * vandals.length) {
       await Promise.all(vandals.map((vandal) => vandal.send(batch)));
     }
-    return meanwhile.stop();
+    return bystander.pace();
   };
   const settle = async (): Promise<number> => {
     for (const vandal of vandals) vandal.leave();
@@ -141,6 +140,8 @@ test(`${COUNT} mutated packets on sockets`, async () => {
   const before = await settle();
   const busy = await attack(COUNT);
   const after = await settle();
+  await bystander.leave();
+  await new Promise((resolve) => setTimeout(resolve, 100));
   const left = (await honest.request(XS.CONTROL, 'memreport\0')).body;
   const thrown = vandals.reduce((sum, { thrownOut }) => sum + thrownOut, 0);
   console.log(
