@@ -228,7 +228,7 @@ const one = (shape: AnyStruct, input: string): Payload => ({
 const ROWS: readonly HypercallRow[] = [
   //   number  name                           class      arguments                                           operations or struct
   row(  0, 'set_trap_table',                  'trap',    'traps:ptr'),
-  row(  1, 'mmu_update',                      'mmu',     'ureqs:ptr count:count done:va foreigndom:hex',     one(xen.mmuUpdate, 'ptr val')),
+  row(  1, 'mmu_update',                      'mmu',     'ureqs:ptr count:count done:va foreigndom:domid',     one(xen.mmuUpdate, 'ptr val')),
   row(  2, 'set_gdt',                         'mmu',     'frames:va entries:dec'),
   row(  3, 'stack_switch',                    'trap',    'ss:hex esp:va'),
   row(  4, 'set_callbacks',                   'trap',    'event:va failsafe:va syscall:va'),
@@ -252,7 +252,7 @@ const ROWS: readonly HypercallRow[] = [
   row( 23, 'iret',                            'trap',    ''),
   row( 24, 'vcpu_op',                         'vcpu',    'cmd:cmd vcpu:dec arg:ptr',                         VCPU_OPS),
   row( 25, 'set_segment_base',                'cpu',     'which:dec base:va'),
-  row( 26, 'mmuext_op',                       'mmu',     'ops:ptr count:count done:va foreigndom:hex',       one(xen.mmuextOp, 'cmd arg1 arg2')),
+  row( 26, 'mmuext_op',                       'mmu',     'ops:ptr count:count done:va foreigndom:domid',       one(xen.mmuextOp, 'cmd arg1 arg2')),
   row( 27, 'xsm_op',                          'control', 'op:ptr'),
   row( 28, 'nmi_op',                          'trap',    'cmd:dec arg:va'),
   row( 29, 'sched_op',                        'sched',   'cmd:cmd arg:ptr',                                  SCHED_OPS),

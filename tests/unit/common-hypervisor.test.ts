@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import type { CreateDomain } from '../../hypervisor/public/privcmd.js';
+import { TRACE_CLASS } from '../../hypervisor/public/trace.js';
 import { Harness, image, Refused } from '../support/hypervisor-harness.js';
 
 const HANDLE = '01234567-89ab-cdef-0123-456789abcdef';
@@ -256,5 +257,44 @@ describe('running', () => {
     const before = h.call('physinfo', {}).idleTime;
     h.create('ticker').ends(20_000);
     expect(h.call('physinfo', {}).idleTime).toBeGreaterThan(before);
+  });
+});
+
+describe('the trace of a real guest', () => {
+  test('is in words, with the reasons of refusals, and only of the classes asked for', () => {
+    const h = new Harness();
+    h.traceOn(TRACE_CLASS.mmu | TRACE_CLASS.fault | TRACE_CLASS.domain);
+    const guest = h.create('hostile-writable-tables', { memoryPages: 2048 });
+    expect(guest.ends()).toBe(true);
+    const events = h.traceEvents();
+    expect(new Set(events.map((event) => event.class))).toEqual(
+      new Set(['mmu', 'fault', 'domain']),
+    );
+    expect(events.map(({ text }) => text)).toContainEqual(
+      expect.stringMatching(
+        /^d1v0 update_va_mapping\(va=0x[0-9a-f]+, pte=0x[0-9a-f]+, flags=0x2\) = -EBUSY \(.*bad type \(saw l1 != expected writable\)/,
+      ),
+    );
+    expect(events.map(({ name }) => name)).toContain('#PF');
+    expect(events.at(-1)?.text).toBe('d1 shut down: poweroff');
+  });
+
+  test('tells what hello asks for first', () => {
+    const h = new Harness();
+    h.traceOn();
+    h.create('hello').shows('Type help');
+    const calls = h.traceEvents().filter(({ kind }) => kind === 'hypercall');
+    expect(calls.length).toBeGreaterThan(5);
+    expect(calls.every(({ rip }) => rip.startsWith('0xffffffff8'))).toBe(true);
+    expect(calls.find(({ name }) => name === 'xen_version')).toMatchObject({
+      op: 'version',
+      result: 0x4_0011,
+    });
+  });
+
+  test('off, nothing is written', () => {
+    const h = new Harness();
+    h.create('hello').shows('Type help');
+    expect(h.trace.waiting).toBe(0);
   });
 });
