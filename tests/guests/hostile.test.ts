@@ -27,7 +27,7 @@ const HOSTILE: readonly (readonly [string, Expected, string])[] = [
 
 /** How late a tick of the good neighbour may be, in the guests' own time: two slices of the scheduler. */
 const WORST_LATENESS_NS = 2e6;
-const TICKS = 20;
+const TICKS = 10;
 
 const others = readdirSync(join(import.meta.dirname, '../../guests/hostile')).filter(
   (name) => name !== 'rings' && !HOSTILE.some(([row]) => row === name),

@@ -10,6 +10,7 @@
 
 #define PAGES 16
 #define WORDS 512
+#define USED  12 /* words filled anew for each call; the rest is what earlier calls left */
 
 static u8 sandbox[PAGES + 4][PAGE_SIZE] PAGE_ALIGNED; /* with room behind: answers may be long */
 static u64 structure[4 * WORDS] PAGE_ALIGNED;
@@ -35,7 +36,7 @@ static u64 random_value(void) {
 }
 
 static void random_structure(void) {
-  for (u32 i = 0; i < 24; i++) structure[i] = random_below(3) ? random_value() : random_value() << 32 | (u32)random_value();
+  for (u32 i = 0; i < USED; i++) structure[i] = random_below(3) ? random_value() : random_value() << 32 | (u32)random_value();
 }
 
 /** Would this call end the run by definition, or take away the console we report on? */
@@ -69,11 +70,11 @@ static u64 spare_feet(u64 value) {
 /** Turns targets that would only break ourselves into targets in the sandbox. */
 static u64 aim(u32 number, u64 first) {
   bool takes_frames = number == HC_mmu_update || number == HC_mmuext_op || number == HC_memory_op || number == HC_grant_table_op;
-  for (u32 i = 0; takes_frames && i < 24; i++)
+  for (u32 i = 0; takes_frames && i < USED; i++)
     if (structure[i] > 32) structure[i] = spare_feet(structure[i]);
   if (number == HC_update_descriptor) return spare_feet(first);
   if (number == HC_mmuext_op) {
-    for (u32 i = 0; i < 24; i += 3) /* an empty page is a valid L4, but nobody can run on it */
+    for (u32 i = 0; i < USED; i += 3) /* an empty page is a valid L4, but nobody can run on it */
       if ((u32)structure[i] == MMUEXT_NEW_BASEPTR) structure[i] = MMUEXT_TLB_FLUSH_LOCAL;
     return random_below(8) ? (u64)structure : XEN_VIRT_START;
   }

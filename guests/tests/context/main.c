@@ -4,7 +4,7 @@
  */
 #include "kit.h"
 
-#define ROUNDS 2000
+#define ROUNDS 300
 
 static volatile u32 stop, second_runs, wrong;
 
