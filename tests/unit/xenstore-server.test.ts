@@ -129,6 +129,32 @@ test('a domain can have quotas of its own', async () => {
   await guest.mkdir('c');
 });
 
+test('what open transactions hold is limited for all of a domain together', async () => {
+  const { server, dom0, client } = world({ quotas: { memory: 1000 } });
+  server.introduce(5, 1, 1);
+  const guest = client(5);
+  await dom0.mkdir('/local/domain/5');
+  await dom0.setPerms('/local/domain/5', [{ access: 'n', domid: 5 }]);
+  const start = async () => Number((await guest.request(XS.TRANSACTION_START, '\0')).slice(0, -1));
+  const write = (id: number, name: string, length: number) =>
+    guest.request(XS.WRITE, `${name}\0${'v'.repeat(length)}`, id);
+  const [one, two] = [await start(), await start()];
+  await write(one, 'a', 600);
+  await write(one, 'a', 700);
+  await write(two, 'b', 300);
+  await expect(write(two, 'c', 1)).rejects.toMatchObject({ code: 'ENOSPC' });
+  await guest.request(XS.RM, 'a\0', one);
+  await write(one, 'd', 700);
+  expect(server.usageOf(5).memory).toBe(1000);
+  await guest.request(XS.TRANSACTION_END, 'T\0', one);
+  expect(server.usageOf(5).memory).toBe(300);
+  // The one that was refused something cannot be committed.
+  await expect(guest.request(XS.TRANSACTION_END, 'T\0', two)).rejects.toMatchObject({
+    code: 'ENOMEM',
+  });
+  expect(await guest.directory('/local/domain/5')).toEqual(['d']);
+});
+
 test('a dead domain is forgotten, and the next with its number starts afresh', async () => {
   const { server, dom0, client } = world();
   server.introduce(5, 1, 1);

@@ -74,6 +74,13 @@ export class Connection {
     return { domid: this.domid, privileged: this.domid === 0, target: this.target };
   }
 
+  /** Bytes of values that its open transactions hold. */
+  get transactionBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.transactions.values()) sum += bytes;
+    return sum;
+  }
+
   /** Bytes that wait because the client does not read. */
   get backlog(): number {
     return this.#blocked ? this.#out.length : 0;

@@ -13,6 +13,7 @@ export const QUOTAS_NAMED: Readonly<Record<string, { readonly key: QuotaName; re
   'nodes':             { key: 'nodes',            text: 'Nodes per domain' },
   'watches':           { key: 'watches',          text: 'Watches per domain' },
   'transactions':      { key: 'transactions',     text: 'Transactions per domain' },
+  'memory':            { key: 'memory',           text: 'Bytes held by open transactions' },
   'outstanding':       { key: 'outstanding',      text: 'Outstanding requests per domain' },
   'transaction-nodes': { key: 'transactionNodes', text: 'Nodes accessed by a transaction' },
   'node-size':         { key: 'nodeSize',         text: 'Size of a node' },

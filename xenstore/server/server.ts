@@ -197,6 +197,7 @@ export class XenstoreServer implements ConnectionOwner, ServerContext {
       nodes: this.store.owned(domid),
       watches: connection?.watches.size ?? 0,
       transactions: connection?.transactions.size ?? 0,
+      memory: connection?.transactionBytes ?? 0,
       outstanding: connection?.outstanding ?? 0,
     };
   }

@@ -1,6 +1,6 @@
 /** Handlers of TRANSACTION_START and TRANSACTION_END. Spec: xenstore.txt, section "Transactions". */
 import { failure } from '../protocol/errors.js';
-import { Transaction } from '../store/transaction.js';
+import { Transaction, type TransactionLimits } from '../store/transaction.js';
 import { type Call, oneString } from './call.js';
 
 /** TRANSACTION_START | → <id>| */
@@ -12,13 +12,22 @@ export function transactionStart(call: Call): string {
     throw failure('ENOSPC');
   }
   const id = freeId(call);
-  const limit = privileged ? Number.POSITIVE_INFINITY : request.quotas.transactionNodes;
-  connection.transactions.set(
-    id,
-    new Transaction(id, server.clock(), server.store, connection.author, limit),
-  );
+  const limits = privileged ? UNLIMITED : limitsOf(call);
+  const started = server.clock();
+  const { author } = connection;
+  connection.transactions.set(id, new Transaction(id, started, server.store, author, limits));
   return `${id}\0`;
 }
+
+const UNLIMITED: TransactionLimits = {
+  nodes: Number.POSITIVE_INFINITY,
+  room: () => Number.POSITIVE_INFINITY,
+};
+
+const limitsOf = ({ connection, request }: Call): TransactionLimits => ({
+  nodes: request.quotas.transactionNodes,
+  room: () => request.quotas.memory - connection.transactionBytes,
+});
 
 /** TRANSACTION_END T|F| : the id is gone afterwards, whatever the answer. */
 export function transactionEnd(call: Call): void {

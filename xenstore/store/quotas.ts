@@ -14,6 +14,8 @@ export const DEFAULT_QUOTAS = {
   permissions:          5,
   /** Nodes touched by one transaction. */
   transactionNodes:  1024,
+  /** Bytes of values that open transactions hold. C counts more things here, and stops serving a domain above it. */
+  memory:            2_621_440,
   /** Requests whose replies wait because the domain does not read them. */
   outstanding:         20,
   /** Characters of a path, a leading "/local/domain/<n>/" not counted. Holds for everybody. */

@@ -41,6 +41,14 @@ export type Outcome =
   | { readonly kind: 'conflict'; readonly conflict: Conflict }
   | { readonly kind: 'committed'; readonly changes: readonly Change[] };
 
+/** What a transaction may use up; both Infinity for the privileged. */
+export interface TransactionLimits {
+  /** Nodes it may touch. */
+  readonly nodes: number;
+  /** Bytes of values that may still be written, by all transactions of the domain together. */
+  room(): number;
+}
+
 export class Transaction implements View {
   readonly id: number;
   /** Milliseconds, by the clock of the server. */
@@ -49,17 +57,23 @@ export class Transaction implements View {
   spoiled = false;
   readonly #store: Store;
   readonly #author: Author;
-  readonly #limit: number;
+  readonly #limits: TransactionLimits;
+  #bytes = 0;
   readonly #accessed = new Map<string, Access>();
   readonly #owned = new Map<number, number>();
 
-  /** @param limit nodes it may touch; Infinity for the privileged. */
-  constructor(id: number, startedAt: number, store: Store, author: Author, limit: number) {
+  constructor(
+    id: number,
+    startedAt: number,
+    store: Store,
+    author: Author,
+    limits: TransactionLimits,
+  ) {
     this.id = id;
     this.startedAt = startedAt;
     this.#store = store;
     this.#author = author;
-    this.#limit = limit;
+    this.#limits = limits;
   }
 
   /** The nodes touched, for the inspector. */
@@ -70,8 +84,9 @@ export class Transaction implements View {
     }));
   }
 
-  get touchedCount(): number {
-    return this.#accessed.size;
+  /** Bytes of the values it has written. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   read(path: Path): StoreNode | undefined {
@@ -134,10 +149,7 @@ export class Transaction implements View {
   #access(path: Path): Access {
     const known = this.#accessed.get(path.text);
     if (known !== undefined) return known;
-    if (this.#accessed.size >= this.#limit) {
-      this.spoil();
-      throw failure('ENOSPC');
-    }
+    if (this.#accessed.size >= this.#limits.nodes) this.#refuse();
     const base = this.#store.lookup(path);
     const access: Access = {
       path,
@@ -153,13 +165,22 @@ export class Transaction implements View {
   }
 
   #put(access: Access, node: StoreNode): void {
+    const more = node.value.length - (access.modified ? (access.node?.value.length ?? 0) : 0);
+    if (more > this.#limits.room()) this.#refuse();
+    this.#bytes += more;
     this.#count(access.node, -1);
     this.#count(node, 1);
     access.node = node;
     access.modified = true;
   }
 
+  #refuse(): never {
+    this.spoil();
+    throw failure('ENOSPC');
+  }
+
   #take(access: Access): void {
+    if (access.modified) this.#bytes -= access.node?.value.length ?? 0;
     this.#count(access.node, -1);
     access.node = undefined;
     access.modified = true;
