@@ -25,7 +25,7 @@ interface Form {
   readonly bits: 32 | 64;
 }
 // biome-ignore format: one row per form
-export const FORMS: readonly Form[] = [
+const FORMS: readonly Form[] = [
   { suffix: 'ss', source: 'xmmm32',  packed: false, bits: 32 },
   { suffix: 'sd', source: 'xmmm64',  packed: false, bits: 64 },
   { suffix: 'ps', source: 'xmmm128', packed: true,  bits: 32 },

@@ -56,7 +56,7 @@ function noteDenormals(context: Context, ...operands: readonly Float[]): void {
 }
 
 /** ST(target) = ST(target) op y, with everything that can go wrong. @returns false if nothing may be written. */
-export function operate(fpu: X87, target: number, x: Float, y: Float, operation: Binary): boolean {
+function operate(fpu: X87, target: number, x: Float, y: Float, operation: Binary): boolean {
   const context = fpu.context(false);
   let result = screen(context, x, y);
   if (result === undefined) {
@@ -122,7 +122,7 @@ export const roundInteger: Unary = (context, x) => {
 };
 
 /** FSCALE: ST(0) * 2^trunc(ST(1)). */
-export const scale: Binary = (context, x, y) => {
+const scale: Binary = (context, x, y) => {
   if (y.kind === 'infinity') {
     if (y.sign ? x.kind === 'infinity' : x.kind === 'zero') return invalid(context);
     return y.sign ? zero(x.sign) : infinity(x.sign);
