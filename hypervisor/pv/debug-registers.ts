@@ -12,7 +12,7 @@ const DR7_GENERAL_DETECT = 0x2000n;
 const BREAKPOINTS = 4;
 const KIND_IO = 2n;
 /** CR4.DE: I/O breakpoints, and DR4 and DR5 are gone. */
-export const CR4_DE = 0x08;
+const CR4_DE = 0x08;
 /** Breakpoints lie in the guest's part of the address space. */
 const KERNEL_HALF = 1n << 47n;
 const XEN_END = 0xffff_8800_0000_0000n;

@@ -21,7 +21,6 @@ import {
   L1_DISALLOW_HIGH,
   L1_DISALLOW_LOW,
   PTE,
-  PTE_HIGH,
   pteMfn,
   pteText,
   sameMapping,
@@ -286,9 +285,3 @@ const noFrameResult = (mfn: number): number => (mfn === NO_MFN ? -ERRNO.EINVAL :
 function isXenSlot(level: PageType, slot: number): boolean {
   return level === PGT.L4 && slot >= HYPERVISOR_FIRST_SLOT && slot <= HYPERVISOR_LAST_SLOT;
 }
-
-/** Bits that a guest-kernel mapping carries when it is made by Xen itself. */
-export const KERNEL_MAPPING = {
-  low: PRESENT | RW | ACCESSED | DIRTY | PTE.USER,
-  high: PTE_HIGH.GUEST_KERNEL,
-} as const;
