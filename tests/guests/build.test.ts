@@ -27,7 +27,7 @@ const COMMAND: Record<string, string> = { zig: 'zig cc -target x86_64-freestandi
 function build(compiler: string, folder: string): string {
   const images = join(folder, 'images');
   const { CC: _, MAKEFLAGS: __, ...env } = process.env;
-  const args = ['-s', '-C', GUESTS, `CC=${COMMAND[compiler] ?? compiler}`];
+  const args = ['-s', '-j2', '-C', GUESTS, `CC=${COMMAND[compiler] ?? compiler}`];
   execFileSync('make', [...args, `BUILD=${join(folder, 'build')}`, `IMAGES=${images}`], {
     stdio: 'pipe',
     env,

@@ -1,5 +1,6 @@
 /**
- * Hostile: jumps to addresses where there is nothing, and runs random bytes in user mode until they fault or a tick ends them.
+ * Hostile: jumps to addresses where there is nothing, and runs random bytes in user mode until they fault or a tick
+ * ends them.
  * Expected: survives; every jump ends in an exception that its kernel takes.
  * Command line: count=N (default 3000), seed=N.
  */

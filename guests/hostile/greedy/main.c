@@ -1,6 +1,7 @@
 /**
  * Hostile: takes all it can get of everything: event channels, frames, grant entries, pins, mappings of grants.
- * Expected: survives; each resource ends with an error (or none at all), and all of it comes back when the domain is destroyed.
+ * Expected: survives; each resource ends with an error (or none at all), and all of it comes back when the domain is
+ * destroyed.
  */
 #include "kit.h"
 

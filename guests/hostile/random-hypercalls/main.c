@@ -1,8 +1,10 @@
 /**
- * Hostile: a million hypercalls with random numbers and arguments: small numbers, pointers to random structures, frames, nonsense.
- * Expected: survives. In this first part only calls that end the run by definition are left out (iret, shutdown, block,
- * down, watchdog, an NMI to itself) or that would only shoot its own foot (its own code and stack as target), and it repairs its own callbacks now and
- * then. With reckless=N it then makes N more that leave nothing out: any outcome is right, as long as it is this domain's alone.
+ * Hostile: a million hypercalls with random numbers and arguments: small numbers, pointers to random structures,
+ * frames, nonsense.
+ * Expected: survives. In this first part only calls that end the run by definition are left out (iret, shutdown,
+ * block, down, watchdog, an NMI to itself) or that would only shoot its own foot (its own code and stack as target),
+ * and it repairs its own callbacks now and then. With reckless=N it then makes N more that leave nothing out: any
+ * outcome is right, as long as it is this domain's alone.
  * Command line: count=N (default 1000000), seed=N, reckless=N.
  */
 #include "kit.h"

@@ -1,7 +1,8 @@
 /**
- * Hostile: breaks the rules of the rings it shares with dom0: counters that run ahead of each other, messages that claim to be huge, nonsense, and a
- * flood of notifications.
- * Expected: keeps running until it is destroyed; dom0 drops what is senseless, at most this guest's own console and XenStore connection.
+ * Hostile: breaks the rules of the rings it shares with dom0: counters that run ahead of each other, messages that
+ * claim to be huge, nonsense, and a flood of notifications.
+ * Expected: keeps running until it is destroyed; dom0 drops what is senseless, at most this guest's own console and
+ * XenStore connection.
  */
 #include "kit.h"
 #include "random.h"

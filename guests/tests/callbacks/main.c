@@ -1,6 +1,7 @@
 /**
- * Callbacks and assists: callback_op registers and replaces the event callback at once, refuses unknown types (-ENOSYS) and addresses that are
- * not canonical (-EINVAL); the old set_callbacks does the same for three of them; vm_assist switches known types only.
+ * Callbacks and assists: callback_op registers and replaces the event callback at once, refuses unknown types
+ * (-ENOSYS) and addresses that are not canonical (-EINVAL); the old set_callbacks does the same for three of them;
+ * vm_assist switches known types only.
  */
 #include "kit.h"
 

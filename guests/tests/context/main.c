@@ -1,6 +1,6 @@
 /**
- * A vCPU that loses the processor gets it back unchanged: all general registers, flags, SSE and x87 state and segment bases, while another vCPU
- * of this domain runs with other values in all of them. Needs a domain with two vCPUs.
+ * A vCPU that loses the processor gets it back unchanged: all general registers, flags, SSE and x87 state and segment
+ * bases, while another vCPU of this domain runs with other values in all of them. Needs a domain with two vCPUs.
  */
 #include "kit.h"
 

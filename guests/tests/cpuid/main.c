@@ -1,6 +1,7 @@
 /**
- * CPUID behind the forced-emulation prefix (0f 0b 'x' 'e' 'n') is answered by Xen: leaves from 0x40000000 name it and its version, and
- * features that a PV kernel cannot have are hidden. The prefix before anything but CPUID is a plain #UD.
+ * CPUID behind the forced-emulation prefix (0f 0b 'x' 'e' 'n') is answered by Xen: leaves from 0x40000000 name it and
+ * its version, and features that a PV kernel cannot have are hidden. The prefix before anything but CPUID is a plain
+ * #UD.
  */
 #include "kit.h"
 

@@ -1,7 +1,8 @@
 /**
- * Event channels. An event is delivered before the hypercall that raised it returns, unless the upcall mask or the port's mask
- * bit holds it back; masked events stay pending and collapse into one; unmask delivers them. A port is bound once; poll sees a pending
- * port without taking it and returns when its timeout is over; binding an interdomain pair marks the binder's end pending.
+ * Event channels. An event is delivered before the hypercall that raised it returns, unless the upcall mask or the
+ * port's mask bit holds it back; masked events stay pending and collapse into one; unmask delivers them. A port is
+ * bound once; poll sees a pending port without taking it and returns when its timeout is over; binding an interdomain
+ * pair marks the binder's end pending.
  */
 #include "kit.h"
 

@@ -1,6 +1,7 @@
 /**
- * Grants, to ourselves: a frame granted to domain D can be mapped by D at an L1 entry of its choice; while it is mapped the entry says
- * so; a read-only grant maps read-only only; unmapping needs the handle and the address; every mistake has its own status.
+ * Grants, to ourselves: a frame granted to domain D can be mapped by D at an L1 entry of its choice; while it is
+ * mapped the entry says so; a read-only grant maps read-only only; unmapping needs the handle and the address; every
+ * mistake has its own status.
  */
 #include "kit.h"
 

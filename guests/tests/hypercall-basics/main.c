@@ -1,7 +1,8 @@
 /**
- * A hypercall is SYSCALL with the number in rax, or a call into the hypercall page. An unknown number is -ENOSYS and changes
- * nothing else; an unknown sub-operation is -ENOSYS too; a pointer that the guest itself could not use is -EFAULT, never a crash;
- * the registers that are not arguments survive, except rcx (= the return address) and r11 (= rflags).
+ * A hypercall is SYSCALL with the number in rax, or a call into the hypercall page. An unknown number is -ENOSYS and
+ * changes nothing else; an unknown sub-operation is -ENOSYS too; a pointer that the guest itself could not use is
+ * -EFAULT, never a crash; the registers that are not arguments survive, except rcx (= the return address) and r11 (=
+ * rflags).
  */
 #include "kit.h"
 

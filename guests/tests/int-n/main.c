@@ -1,6 +1,7 @@
 /**
- * INT n obeys the DPL of the guest's own trap table: the kernel may use gates with DPL 1 or more (to Xen it is not ring 0), user
- * mode only gates with DPL 3. Anything else is #GP with error code n * 8 + 2 at the instruction itself; a gate that permits is entered with rip behind it.
+ * INT n obeys the DPL of the guest's own trap table: the kernel may use gates with DPL 1 or more (to Xen it is not
+ * ring 0), user mode only gates with DPL 3. Anything else is #GP with error code n * 8 + 2 at the instruction itself;
+ * a gate that permits is entered with rip behind it.
  */
 #include "kit.h"
 

@@ -1,7 +1,8 @@
 /**
- * The iret hypercall takes {rax, r11, rcx, flags, rip, cs, rflags, rsp, ss} from the stack. cs & 3 = 0 returns to the kernel. rcx and r11
- * come from the frame unless VGCF_in_syscall is set in flags; all other registers stay; the upcall mask becomes !IF; the IF
- * that the kernel really runs with is always 1. A plain iretq within the kernel works as well.
+ * The iret hypercall takes {rax, r11, rcx, flags, rip, cs, rflags, rsp, ss} from the stack. cs & 3 = 0 returns to the
+ * kernel. rcx and r11 come from the frame unless VGCF_in_syscall is set in flags; all other registers stay; the upcall
+ * mask becomes !IF; the IF that the kernel really runs with is always 1. A plain iretq within the kernel works as
+ * well.
  */
 #include "kit.h"
 

@@ -1,6 +1,6 @@
 /**
- * The machine-to-physical table lies at 0xffff800000000000, 8 bytes per frame, readable and never writable for a guest; it inverts
- * the P2M that the builder gave us, and MMU_MACHPHYS_UPDATE changes it for frames we own.
+ * The machine-to-physical table lies at 0xffff800000000000, 8 bytes per frame, readable and never writable for a
+ * guest; it inverts the P2M that the builder gave us, and MMU_MACHPHYS_UPDATE changes it for frames we own.
  */
 #include "kit.h"
 

@@ -1,6 +1,7 @@
 /**
- * Ballooning: decrease_reservation takes frames that nothing maps, the domain's count falls, and the frame is no longer ours to map;
- * populate_physmap gives a frame for a PFN, sets the M2P, and the count rises again, up to the maximum.
+ * Ballooning: decrease_reservation takes frames that nothing maps, the domain's count falls, and the frame is no
+ * longer ours to map; populate_physmap gives a frame for a PFN, sets the M2P, and the count rises again, up to the
+ * maximum.
  */
 #include "kit.h"
 

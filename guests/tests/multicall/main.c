@@ -1,6 +1,7 @@
 /**
- * A multicall runs its entries in order and stores each result in its entry; an entry that fails does not stop the rest and does not
- * change the result of the whole, which is 0. A multicall inside a multicall is refused. A bad array is -EFAULT.
+ * A multicall runs its entries in order and stores each result in its entry; an entry that fails does not stop the
+ * rest and does not change the result of the whole, which is 0. A multicall inside a multicall is refused. A bad array
+ * is -EFAULT.
  */
 #include "kit.h"
 

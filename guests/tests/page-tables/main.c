@@ -1,7 +1,8 @@
 /**
- * Direct paging. Page tables are mapped read-only and stay so: every way to a writable mapping of a live one is refused, and every
- * entry that Xen accepts is checked first. A type conflict on an L1 entry is -EBUSY, anything else wrong is -EINVAL. Plain stores to an L1 table are emulated, with the same checks. Pinning needs a frame
- * without writable mapping whose entries are valid, happens once, and unpinning undoes it. Xen's L4 slots cannot be touched.
+ * Direct paging. Page tables are mapped read-only and stay so: every way to a writable mapping of a live one is
+ * refused, and every entry that Xen accepts is checked first. A type conflict on an L1 entry is -EBUSY, anything else
+ * wrong is -EINVAL. Plain stores to an L1 table are emulated, with the same checks. Pinning needs a frame without
+ * writable mapping whose entries are valid, happens once, and unpinning undoes it. Xen's L4 slots cannot be touched.
  * Linear (recursive) L4 entries are allowed when read-only.
  */
 #include "kit.h"

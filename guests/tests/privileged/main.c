@@ -1,7 +1,7 @@
 /**
- * Privileged instructions of a PV kernel. Some Xen carries out on the kernel's behalf: control and debug registers, MSRs, CLTS, WBINVD, and,
- * once the kernel has virtual IOPL, CLI, STI (which do nothing) and port I/O. All others are #GP(0): there are hypercalls for
- * them. POPF never changes IF. An unknown MSR is #GP.
+ * Privileged instructions of a PV kernel. Some Xen carries out on the kernel's behalf: control and debug registers,
+ * MSRs, CLTS, WBINVD, and, once the kernel has virtual IOPL, CLI, STI (which do nothing) and port I/O. All others are
+ * #GP(0): there are hypercalls for them. POPF never changes IF. An unknown MSR is #GP.
  */
 #include "kit.h"
 

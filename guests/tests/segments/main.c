@@ -1,6 +1,7 @@
 /**
- * 64-bit segments: FS and GS bases by set_segment_base and by emulated WRMSR, canonical addresses only. A guest's GDT consists of frames
- * that Xen has checked: all descriptors must be harmless, the frame may not be writable, and data or code segments get DPL 3.
+ * 64-bit segments: FS and GS bases by set_segment_base and by emulated WRMSR, canonical addresses only. A guest's GDT
+ * consists of frames that Xen has checked: all descriptors must be harmless, the frame may not be writable, and data
+ * or code segments get DPL 3.
  */
 #include "kit.h"
 

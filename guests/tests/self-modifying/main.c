@@ -1,7 +1,7 @@
 /**
- * Code is data: what was last written to a page is what runs there, whoever wrote it: a store at the same address, a store through
- * another mapping, Xen on our behalf (grant copy, a hypercall's answer), an instruction that changes the one behind it, and a page whose frame is exchanged
- * under the code.
+ * Code is data: what was last written to a page is what runs there, whoever wrote it: a store at the same address, a
+ * store through another mapping, Xen on our behalf (grant copy, a hypercall's answer), an instruction that changes the
+ * one behind it, and a page whose frame is exchanged under the code.
  */
 #include "kit.h"
 

@@ -1,6 +1,7 @@
 /**
- * A second vCPU: initialise takes its whole context once (-EEXIST after that), up starts it, an unfinished one cannot be started
- * (-EINVAL); both run on the same memory, send each other IPIs, and down stops it. Needs a domain with two vCPUs.
+ * A second vCPU: initialise takes its whole context once (-EEXIST after that), up starts it, an unfinished one cannot
+ * be started (-EINVAL); both run on the same memory, send each other IPIs, and down stops it. Needs a domain with two
+ * vCPUs.
  */
 #include "kit.h"
 

@@ -1,6 +1,7 @@
 /**
- * Time never goes back; set_timer_op raises VIRQ_TIMER at or after its deadline and not before, at once for one in the past, never for a
- * cancelled one; the single-shot timer with its "future" flag refuses the past with -ETIME or fires; the periodic one keeps on.
+ * Time never goes back; set_timer_op raises VIRQ_TIMER at or after its deadline and not before, at once for one in the
+ * past, never for a cancelled one; the single-shot timer with its "future" flag refuses the past with -ETIME or fires;
+ * the periodic one keeps on.
  */
 #include "kit.h"
 

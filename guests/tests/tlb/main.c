@@ -1,7 +1,7 @@
 /**
- * Translations follow the tables: after update_va_mapping with INVLPG, after mmu_update and a flush, after a store to an L1 entry and
- * INVLPG, after a change of an L2 entry and a TLB flush, and after NEW_BASEPTR, the next access goes where the tables say. Two addresses of
- * one frame show the same bytes. Accessed and dirty bits appear in the tables.
+ * Translations follow the tables: after update_va_mapping with INVLPG, after mmu_update and a flush, after a store to
+ * an L1 entry and INVLPG, after a change of an L2 entry and a TLB flush, and after NEW_BASEPTR, the next access goes
+ * where the tables say. Two addresses of one frame show the same bytes. Accessed and dirty bits appear in the tables.
  */
 #include "kit.h"
 

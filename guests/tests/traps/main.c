@@ -1,7 +1,8 @@
 /**
- * Exceptions of the guest kernel are bounced to its handlers: the vector, the processor's error code, rip at the instruction (fault)
- * or behind it (trap), cs with RPL 0 although the kernel runs in ring 3, the page-fault error code without its user bit, cr2 in
- * vcpu_info, and the upcall mask saved, set only for entries with TI_MASK_EVENTS, and restored by iret.
+ * Exceptions of the guest kernel are bounced to its handlers: the vector, the processor's error code, rip at the
+ * instruction (fault) or behind it (trap), cs with RPL 0 although the kernel runs in ring 3, the page-fault error code
+ * without its user bit, cr2 in vcpu_info, and the upcall mask saved, set only for entries with TI_MASK_EVENTS, and
+ * restored by iret.
  */
 #include "kit.h"
 

@@ -1,7 +1,8 @@
 /**
- * What the kernel sees of user mode: exceptions arrive on the stack of stack_switch with cs & 3 = 3, user rsp and rflags, page faults with the user
- * bit; the user's GS base is swapped with the kernel's; the kernel's memory is not there; SYSCALL delivers all registers, with rip behind it, and
- * changes none but rcx and r11; events interrupt user mode and iret goes back to it.
+ * What the kernel sees of user mode: exceptions arrive on the stack of stack_switch with cs & 3 = 3, user rsp and
+ * rflags, page faults with the user bit; the user's GS base is swapped with the kernel's; the kernel's memory is not
+ * there; SYSCALL delivers all registers, with rip behind it, and changes none but rcx and r11; events interrupt user
+ * mode and iret goes back to it.
  */
 #include "kit.h"
 
@@ -67,14 +68,15 @@ static void setup(void) {
 static int faults(void) {
   RUN(0x0f, 0x0b); /* ud2 */
   CLAIM(seen.vector == VEC_UD && seen.rip == CODE && (seen.cs & 3) == 3 && seen.rsp == STACK + 512 && (seen.rflags & RFLAGS_CF) &&
-            (seen.rflags & RFLAGS_IF), "ud2: vector %lu rip %lx cs %x rsp %lx rflags %lx", seen.vector, seen.rip, seen.cs, seen.rsp, seen.rflags);
+            (seen.rflags & RFLAGS_IF),
+        "ud2: vector %lu rip %lx cs %x rsp %lx rflags %lx", seen.vector, seen.rip, seen.cs, seen.rsp, seen.rflags);
   CLAIM(seen.rax == 1 && seen.rcx == 3 && seen.r11 == 11 && other_registers(), "ud2 changed registers");
   CLAIM(handler_stack >= (u64)trap_stack && handler_stack == (u64)trap_stack + sizeof(trap_stack) - sizeof(struct regs),
         "the frame lies at %lx", handler_stack);
   CLAIM(seen_cpu == 0, "the kernel's GS base is not there");
   RUN(0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0x80); /* mov 0xffffffff80000000, %rax */
-  CLAIM(seen.vector == VEC_PF && seen.error == PF_USER && seen_cr2 == 0xffffffff80000000, "kernel memory: vector %lu error %lx cr2 %lx",
-        seen.vector, seen.error, seen_cr2);
+  CLAIM(seen.vector == VEC_PF && seen.error == PF_USER && seen_cr2 == 0xffffffff80000000,
+        "kernel memory: vector %lu error %lx cr2 %lx", seen.vector, seen.error, seen_cr2);
   RUN(0x48, 0x89, 0x04, 0x25, 0, 0, 0x50, 0); /* mov %rax, DATA */
   CLAIM(seen.vector == VEC_PF && seen.error == (PF_USER | PF_WRITE | PF_PRESENT), "read-only data: error %lx", seen.error);
   RUN(0x48, 0x89, 0x04, 0x25, 0, 0, 0x60, 0); /* mov %rax, 0x600000 */

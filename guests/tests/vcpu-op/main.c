@@ -1,6 +1,7 @@
 /**
- * vcpu_op on ourselves: whether a vCPU is up, runstates whose times add up to the time that passed, a runstate area that Xen keeps, timers
- * per vCPU, and the errors: -ENOENT for a vCPU that does not exist, -ENOSYS for an unknown operation.
+ * vcpu_op on ourselves: whether a vCPU is up, runstates whose times add up to the time that passed, a runstate area
+ * that Xen keeps, timers per vCPU, and the errors: -ENOENT for a vCPU that does not exist, -ENOSYS for an unknown
+ * operation.
  */
 #include "kit.h"
 
