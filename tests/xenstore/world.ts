@@ -26,8 +26,17 @@ export interface World {
   close(): Promise<void>;
 }
 
-/** Directories made by tests: short names, because a socket's path has 107 bytes. */
-export const scratchDirectory = (): string => mkdtempSync(join(tmpdir(), 'xs-'));
+const made: string[] = [];
+process.once('exit', () => {
+  for (const directory of made) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A directory for a test, removed with the process; a short name, because a socket's path has 107 bytes. */
+export function scratchDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'xs-'));
+  made.push(directory);
+  return directory;
+}
 
 /** @param transport what privileged connections go through; guests always have rings */
 export async function ourWorld(
@@ -75,7 +84,7 @@ export async function ourWorld(
     },
     async close() {
       await socket.close();
-      rmSync(directory, { recursive: true });
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }
