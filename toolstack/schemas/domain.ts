@@ -60,7 +60,7 @@ export const DomainCreate = z
     memory: z
       .number()
       .positive()
-      .max(4096)
+      .max(3840)
       .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256')
       .default(32)
       .describe('Memory in MiB; fractions down to a page of 1/256 MiB.'),
