@@ -1,8 +1,8 @@
 /** Rules 1 to 3 on the unix socket, and clients that misbehave: only they suffer. */
 import { once } from 'node:events';
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { XS } from '../../hypervisor/public/io/xs-wire.js';
@@ -21,7 +21,10 @@ beforeEach(async () => {
   server = new XenstoreServer({ eventBacklog: 64 * 1024 });
   socket = await listenOnSocket(server, join(scratchDirectory(), 's'));
 });
-afterEach(() => socket.close());
+afterEach(async () => {
+  await socket.close();
+  rmSync(dirname(socket.path), { recursive: true });
+});
 
 const packet = (type: number, body: string): Uint8Array =>
   encodePacket({ type, reqId: 1, txId: 0, body });

@@ -1,6 +1,7 @@
 /** Programs nobody here wrote, against our socket: xenstore-utils, Xen's test-xenstore, python3-pyxs. */
 import { execFile, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { XenstoreServer } from '../../xenstore/server/server.js';
@@ -23,7 +24,10 @@ beforeAll(async () => {
   socket = await listenOnSocket(server, join(scratchDirectory(), 's'));
   env = { ...process.env, XENSTORED_PATH: socket.path };
 });
-afterAll(() => socket.close());
+afterAll(async () => {
+  await socket.close();
+  rmSync(dirname(socket.path), { recursive: true });
+});
 
 /** Runs a tool; resolves with its output, or `exit <code>: <what it said>`. */
 async function tool(name: string, ...args: readonly string[]): Promise<string> {

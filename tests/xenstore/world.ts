@@ -26,17 +26,8 @@ export interface World {
   close(): Promise<void>;
 }
 
-const made: string[] = [];
-process.once('exit', () => {
-  for (const directory of made) rmSync(directory, { recursive: true, force: true });
-});
-
-/** A directory for a test, removed with the process; a short name, because a socket's path has 107 bytes. */
-export function scratchDirectory(): string {
-  const directory = mkdtempSync(join(tmpdir(), 'xs-'));
-  made.push(directory);
-  return directory;
-}
+/** A directory for a test; a short name, because a socket's path has 107 bytes. Whoever made it removes it. */
+export const scratchDirectory = (): string => mkdtempSync(join(tmpdir(), 'xs-'));
 
 /** @param transport what privileged connections go through; guests always have rings */
 export async function ourWorld(
