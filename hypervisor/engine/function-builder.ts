@@ -7,6 +7,7 @@ import type { Type, Value, Variable } from '../x86/builder.js';
 import { OPS, type Op } from '../x86/ops.js';
 import { ByteWriter } from './byte-writer.js';
 import { type BranchHint, type FunctionBody, type Signature, TYPE_CODE } from './wasm-module.js';
+import { LETTER, LOADS, NATURAL_BYTES, NO_RESULT, OPCODE, STORES } from './wasm-opcodes.js';
 
 /** A value that lives in a local, or is a constant. */
 export interface Held extends Value {
@@ -17,56 +18,7 @@ export interface Held extends Value {
 /** A place to branch to: the nesting depth of its block. */
 export type Label = number;
 
-const OPCODE = {
-  block: 0x02,
-  loop: 0x03,
-  if: 0x04,
-  else: 0x05,
-  end: 0x0b,
-  br: 0x0c,
-  brIf: 0x0d,
-  brTable: 0x0e,
-  return: 0x0f,
-  call: 0x10,
-  callIndirect: 0x11,
-  select: 0x1b,
-  localGet: 0x20,
-  localSet: 0x21,
-  i32Const: 0x41,
-  i64Const: 0x42,
-  f32Const: 0x43,
-  f64Const: 0x44,
-  simd: 0xfd,
-  v128Const: 12,
-  shuffle: 13,
-  memory: 0xfc,
-  memoryCopy: 10,
-  memoryFill: 11,
-} as const;
-const NO_RESULT = 0x40;
-const LETTER: Readonly<Record<string, Type>> = {
-  i: 'i32',
-  l: 'i64',
-  f: 'f32',
-  d: 'f64',
-  v: 'v128',
-};
-
-/** Load and store opcodes by type and bytes; the SIMD ones are behind the prefix. */
-// biome-ignore format: one row per access
-const LOADS: Readonly<Record<string, readonly [opcode: number, prefix?: number]>> = {
-  i32_1: [0x2d], i32_2: [0x2f], i32_4: [0x28], i32_1s: [0x2c], i32_2s: [0x2e],
-  i64_1: [0x31], i64_2: [0x33], i64_4: [0x35], i64_8: [0x29], i64_1s: [0x30], i64_2s: [0x32], i64_4s: [0x34],
-  f32_4: [0x2a], f64_8: [0x2b], v128_16: [0, 0xfd], v128_4: [92, 0xfd], v128_8: [93, 0xfd],
-};
-// biome-ignore format: one row per access
-const STORES: Readonly<Record<string, readonly [opcode: number, prefix?: number]>> = {
-  i32_1: [0x3a], i32_2: [0x3b], i32_4: [0x36], i64_1: [0x3c], i64_2: [0x3d], i64_4: [0x3e], i64_8: [0x37],
-  f32_4: [0x38], f64_8: [0x39], v128_16: [11, 0xfd],
-};
-// biome-ignore format: one row
-export const NATURAL_BYTES: Readonly<Record<Type, number>> = { i32: 4, i64: 8, f32: 4, f64: 8, v128: 16 };
-type Pool = Readonly<Record<Type, number>>;
+export type Pool = Readonly<Record<Type, number>>;
 /** How many locals of each type there are: plenty, or few where thousands of cases meet (each costs V8 a phi). */
 // biome-ignore format: one row per pool
 export const POOL = {
@@ -118,7 +70,8 @@ export class FunctionBuilder {
   body(): FunctionBody {
     if (this.#depth !== 0) throw new Error('a block was left open');
     this.out.u8(OPCODE.end);
-    return { bytes: this.out.view(), hints: this.#hints };
+    const hints = this.#hints.sort((a, b) => a.offset - b.offset);
+    return { bytes: this.out.view(), hints };
   }
 
   // ---- values
@@ -256,10 +209,15 @@ export class FunctionBuilder {
   }
 
   // ---- control
-  /** @param likely a hint: false for a slow path. */
-  if(condition: Value, then: () => void, otherwise?: () => void, likely?: boolean): void {
+  /** @param likely a hint, false for a slow path; asked when both bodies are emitted. */
+  if(
+    condition: Value,
+    then: () => void,
+    otherwise?: () => void,
+    likely?: boolean | (() => boolean | undefined),
+  ): void {
     this.push(condition);
-    this.#hint(likely);
+    const offset = this.out.length;
     this.#open(OPCODE.if);
     then();
     if (otherwise) {
@@ -267,6 +225,7 @@ export class FunctionBuilder {
       otherwise();
     }
     this.#close();
+    this.#hint(offset, typeof likely === 'function' ? likely() : likely);
   }
 
   loop(body: (again: () => void) => void): void {
@@ -295,7 +254,7 @@ export class FunctionBuilder {
 
   brIf(label: Label, condition: Value, likely?: boolean): void {
     this.push(condition);
-    this.#hint(likely);
+    this.#hint(this.out.length, likely);
     this.out.u8(OPCODE.brIf);
     this.out.u32(this.#depth - label);
   }
@@ -377,8 +336,8 @@ export class FunctionBuilder {
     this.out.u32(offset);
   }
 
-  #hint(likely: boolean | undefined): void {
-    if (likely !== undefined) this.#hints.push({ offset: this.out.length, likely });
+  #hint(offset: number, likely: boolean | undefined): void {
+    if (likely !== undefined) this.#hints.push({ offset, likely });
   }
 
   #open(opcode: number): Label {

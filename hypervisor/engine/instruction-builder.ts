@@ -1,16 +1,17 @@
 /** The builder of x86/builder.ts: semantics in, WebAssembly out, for the interpreter and for translated code alike. */
 
-import type { Builder, HostFunction, Operand, Space, Type, Value } from '../x86/builder.js';
+import type { Builder, HostFunction, Operand, Type, Value } from '../x86/builder.js';
 import { EXIT, VECTOR } from '../x86/processor.js';
 import { gprSlot, SLOT } from '../x86/state.js';
-import { NATURAL_BYTES, POOL } from './function-builder.js';
-import { IntegerBuilder } from './integer-builder.js';
+import { POOL } from './function-builder.js';
+import type { IntegerBuilder } from './integer-builder.js';
 import { type FlagStore, LazyFlags } from './lazy-flags-builder.js';
-import { SCRATCH_CROSSING, TLB_READ, TLB_WRITE, tlbEntry } from './mmu.js';
+import { MemoryBuilder } from './memory-builder.js';
 import type { OperandSource, PlacedOperand } from './operands.js';
-import { INTERNAL, TLB } from './record.js';
+import { INTERNAL } from './record.js';
 import type { Runtime } from './runtime.js';
 import type { Signature } from './wasm-module.js';
+import { NATURAL_BYTES } from './wasm-opcodes.js';
 
 /** How an instruction leaves: differs between the interpreter's loop, functions called from it, and translated code. */
 export interface Ends {
@@ -26,11 +27,11 @@ export interface Ends {
 
 const CR0_TS_EM = 0x0c;
 
-export class InstructionBuilder extends IntegerBuilder implements Builder {
+export class InstructionBuilder extends MemoryBuilder implements Builder {
   readonly flags: LazyFlags;
-  readonly #runtime: Runtime;
   #source: OperandSource | undefined;
   #ends: Ends | undefined;
+  #hostCalls = 0;
   /** Host addresses of memory operands that were translated for writing. */
   readonly #translated = new Map<Operand, Value>();
 
@@ -41,8 +42,7 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     flagStore: (builder: IntegerBuilder) => FlagStore,
     pool = POOL.LARGE,
   ) {
-    super(signature, fixed, pool);
-    this.#runtime = runtime;
+    super(signature, fixed, runtime, pool);
     this.flags = new LazyFlags(this, flagStore(this));
   }
 
@@ -59,13 +59,13 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     if (kind === 'memory') return this.load(this.address(operand), bits);
     const known = this.#sources.constant?.(operand as PlacedOperand);
     if (known) return known;
-    return this.#fromHost(this.#sources.slot(operand as PlacedOperand), bits);
+    return this.fromHost(this.#sources.slot(operand as PlacedOperand), bits);
   }
 
   readForWrite(operand: Operand): Value {
     if (operand.kind !== 'memory') return this.read(operand);
     this.probeWrite(operand);
-    return this.#fromHost(this.#host(operand), operand.bits);
+    return this.fromHost(this.#host(operand), operand.bits);
   }
 
   probeWrite(operand: Operand): void {
@@ -118,7 +118,7 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
 
   // ---- registers and processor state
   reg(n: number, bits: number): Value {
-    return this.#fromHost(this.const(32, gprSlot(n)), bits);
+    return this.fromHost(this.const(32, gprSlot(n)), bits);
   }
 
   setReg(n: number, value: Value): void {
@@ -141,67 +141,45 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     return this.#sources.nextRip();
   }
 
-  // ---- memory by address
-  load(address: Value, bits: number, space?: Space): Value {
-    return this.#fromHost(this.translateRead(address, bits / 8, space), bits);
-  }
-
-  loadAs(address: Value, type: Type, space?: Space): Value {
-    return this.hostLoad(this.translateRead(address, NATURAL_BYTES[type], space), type);
-  }
-
-  store(address: Value, value: Value, space?: Space): void {
-    if (value.type === 'v128') {
-      const host = this.translateWrite(address, 16, space);
-      this.hostStore(host, value);
-      this.commit(host);
-      return;
-    }
-    const { entry, miss } = this.#lookup(TLB_WRITE, address, value.bits / 8);
-    const slow = (): void => {
-      const args = [
-        address,
-        this.#asI64(value),
-        this.const(32, value.bits / 8),
-        stack(this, space),
-      ];
-      this.#orFault(this.#call('storeSlow', args));
-    };
-    const fast = (): void => {
-      this.hostStore(this.#hostAddress(TLB_WRITE, entry, address), value);
-    };
-    super.if(miss, slow, fast, false);
-  }
-
-  translateRead(address: Value, bytes: number | Value, space?: Space): Value {
-    return this.#translate(TLB_READ, 'readSlow', address, bytes, space);
-  }
-
-  translateWrite(address: Value, bytes: number | Value, space?: Space): Value {
-    return this.#translate(TLB_WRITE, 'writeSlow', address, bytes, space);
-  }
-
-  commit(host: Value): void {
-    const crossing = this.op('i32.eq', host, this.const(32, SCRATCH_CROSSING));
-    super.if(crossing, () => void this.#call('commit', []), undefined, false);
-  }
-
-  /** Calls a function of the module. */
-  runtime(name: keyof Runtime['internal'], args: readonly Value[]): Value {
-    return this.#call(name, args);
-  }
-
   call(target: HostFunction, ...args: readonly Value[]): Value {
-    const index = this.#runtime.host.get(target.name);
+    const index = this.functions.host.get(target.name);
+    this.#hostCalls += 1;
     if (index === undefined) throw new Error(`host function ${target.name} is not listed`);
     const results = target.result ? [target.result] : [];
     return this.callIndex(index, { params: target.params, results }, args);
   }
 
   // ---- control: what was known about the flags does not survive a join
-  override if(condition: Value, then: () => void, otherwise?: () => void, likely?: boolean): void {
-    super.if(condition, then, otherwise, likely);
+  override if(
+    condition: Value,
+    then: () => void,
+    otherwise?: () => void,
+    likely?: boolean | (() => boolean | undefined),
+  ): void {
+    let [thenCalls, otherCalls] = [false, false];
+    const [first, second] = [this.#watched(then), otherwise && this.#watched(otherwise)];
+    super.if(
+      condition,
+      () => {
+        thenCalls = first();
+      },
+      second &&
+        (() => {
+          otherCalls = second();
+        }),
+      // calling the host is the slow path, unless both do
+      likely ?? (() => (thenCalls === otherCalls ? undefined : otherCalls)),
+    );
     this.flags.forget();
+  }
+
+  /** Tells whether a body calls the host. */
+  #watched(body: () => void): () => boolean {
+    return () => {
+      const before = this.#hostCalls;
+      body();
+      return this.#hostCalls > before;
+    };
   }
 
   override loop(body: (again: () => void) => void): void {
@@ -283,6 +261,10 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
   }
 
   // ---- helpers
+  protected fault(): void {
+    this.#end.fault();
+  }
+
   #recordException(vector: number, errorCode: number | Value): void {
     const code = typeof errorCode === 'number' ? this.const(32, errorCode) : errorCode;
     this.setState(SLOT.EXIT_REASON, this.const(32, EXIT.EXCEPTION));
@@ -298,12 +280,6 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
   get #end(): Ends {
     if (!this.#ends) throw new Error('no instruction was begun');
     return this.#ends;
-  }
-
-  #fromHost(host: Value, bits: number): Value {
-    if (bits === 128) return this.hostLoad(host, 'v128');
-    if (bits === 64) return this.hostLoad(host, 'i64');
-    return this.hostLoad(host, 'i32', bits / 8);
   }
 
   /** A 32-bit write to a register slot clears its upper half (SDM 1 §3.4.1.1). */
@@ -331,62 +307,4 @@ export class InstructionBuilder extends IntegerBuilder implements Builder {
     const low = this.and(this.truncate(address, 32), this.const(32, 15));
     this.raiseIf(low, VECTOR.GP);
   }
-
-  #translate(
-    table: number,
-    slow: 'readSlow' | 'writeSlow',
-    address: Value,
-    bytes: number | Value,
-    space?: Space,
-  ): Value {
-    const size = typeof bytes === 'number' ? this.const(32, bytes) : bytes;
-    const { entry, miss } = this.#lookup(table, address, bytes);
-    const host = this.variable(this.#hostAddress(table, entry, address));
-    super.if(
-      miss,
-      () => {
-        this.assign(host, this.#call(slow, [address, size, stack(this, space)]));
-        this.#orFault(host);
-      },
-      undefined,
-      false,
-    );
-    return host;
-  }
-
-  /** One compare checks the page and that the access stays within it: address - tag > 4096 - bytes, unsigned. */
-  #lookup(table: number, address: Value, bytes: number | Value): { entry: Value; miss: Value } {
-    const entry = tlbEntry(this, address);
-    const tag = this.hostLoad(entry, 'i64', 8, table);
-    const distance = this.op('i64.sub', address, tag);
-    const limit =
-      typeof bytes === 'number'
-        ? this.const(64, 4096 - bytes)
-        : this.op('i64.sub', this.const(64, 4096), this.zeroExtend(bytes, 64));
-    const miss = this.op('i64.gt_u', distance, limit);
-    return { entry, miss };
-  }
-
-  #hostAddress(table: number, entry: Value, address: Value): Value {
-    const addend = this.hostLoad(entry, 'i32', 4, table + TLB.ADDEND);
-    return this.op('i32.add', addend, this.op('i32.wrap_i64', address));
-  }
-
-  #orFault(ok: Value): void {
-    super.if(this.op('i32.eqz', ok), () => this.#end.fault(), undefined, false);
-  }
-
-  #call(name: keyof Runtime['internal'], args: readonly Value[]): Value {
-    const { index, signature } = this.#runtime.internal[name];
-    return this.callIndex(index, signature, args);
-  }
-
-  #asI64(value: Value): Value {
-    if (value.type === 'f64') return this.op('i64.reinterpret_f64', value);
-    if (value.type === 'f32') return this.zeroExtend(this.op('i32.reinterpret_f32', value), 64);
-    return this.zeroExtend(value, 64);
-  }
 }
-
-const stack = (b: IntegerBuilder, space: Space | undefined): Value =>
-  b.const(32, space === 'stack' ? 1 : 0);
