@@ -110,7 +110,7 @@ export class TestSocket {
   }
 
   /** Waits until the condition holds; fails after the time with what has come so far. */
-  async until(condition: () => boolean, what: string, timeoutMs = 20_000): Promise<void> {
+  async until(condition: () => boolean, what: string, timeoutMs = 60_000): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!condition()) {
       const left = deadline - Date.now();
@@ -147,7 +147,7 @@ export class TestSocket {
 export async function eventually<Result>(
   look: () => Promise<Result>,
   holds: (result: Result) => boolean,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<Result> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
