@@ -9,10 +9,9 @@ import { GPR } from './state.js';
 const jump: Semantics = (b) => b.branchNear();
 
 /** A target that is not canonical is a #GP of the branch itself: nothing has happened yet. */
-function requireCanonical(b: Builder, target: Value): void {
-  const extended = b.shrS(b.shl(target, 16), 16);
-  b.raiseIf(b.ne(extended, target), VECTOR.GP);
-}
+const isOutside = (b: Builder, target: Value): Value => b.ne(b.shrS(b.shl(target, 16), 16), target);
+const requireCanonical = (b: Builder, target: Value): void =>
+  b.raiseIf(isOutside(b, target), VECTOR.GP);
 
 const jumpTo: Semantics = (b, { dst }) => {
   const target = b.read(dst);
@@ -27,7 +26,11 @@ const call: Semantics = (b) => {
 
 const callTo: Semantics = (b, { dst }) => {
   const target = b.read(dst);
-  requireCanonical(b, target);
+  b.if(isOutside(b, target), () => {
+    // a stack that cannot take the return address is found first
+    b.translateWrite(b.sub(b.reg(GPR.RSP, 64), b.const(64, 8)), 8, 'stack');
+    b.raise(VECTOR.GP);
+  });
   pushValue(b, b.nextRip());
   b.branch(target);
 };

@@ -69,7 +69,10 @@ const load: Operation = (fpu, view, _, format) => {
   else if (x.kind === 'signalling') {
     fpu.setC1(false);
     if (!fpu.signal(EXCEPTION.INVALID)) fpu.push(quietRaw(x));
-  } else if (!(x.denormal && fpu.signal(EXCEPTION.DENORMAL))) fpu.push(encode80(x));
+  } else {
+    fpu.push(encode80(x));
+    if (x.denormal) fpu.signal(EXCEPTION.DENORMAL); // the load is done even if that is not masked
+  }
   return undefined;
 };
 const quietRaw = (x: Float): Raw => {
