@@ -139,7 +139,10 @@ function indexAndDisplacement(instruction: Instruction): {
   isNarrow: boolean;
 } {
   const { memoryBase, memoryIndex, isIpRelMemoryOperand } = instruction;
-  const isNarrow = is32Bit(memoryBase) || is32Bit(memoryIndex);
+  // without registers iced-x86 tells the address size by that of the displacement
+  const isBare = memoryBase === Register.None && memoryIndex === Register.None;
+  const isNarrow =
+    is32Bit(memoryBase) || is32Bit(memoryIndex) || (isBare && instruction.memoryDisplSize === 4);
   const index = memoryIndex === Register.AL ? SLOT.ZERO : registerSlot(memoryIndex); // XLAT adds AL itself
   const address = isIpRelMemoryOperand
     ? instruction.ipRelMemoryAddress
