@@ -165,7 +165,7 @@ const FLOAT_NAMED: readonly (readonly [names: readonly string[], combine: Combin
 /** MMX unpacks of the low half read only 32 bits of memory. */
 const mmxSource = (mnemonic: string): string => (/^Punpckl/.test(mnemonic) ? 'mmm32' : 'mmm64');
 /** Inlined in the interpreter: what compiled code is full of. */
-const OFTEN = /^(Pxor|Por|Pand|Paddd|Paddq|Xorps|Andps|Andpd)$/;
+const OFTEN = /^(Pxor|Por|Pand|Paddd|Paddq|Psubd|Psubq|Pcmpeqb|Pcmpeqd|Xorps|Andps|Andpd)$/;
 
 export const sseInteger: Family = (define) => {
   for (const [mnemonic, combine, mmxCombine = combine] of PACKED) {

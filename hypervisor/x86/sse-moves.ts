@@ -136,7 +136,7 @@ export const sseMoves: Family = (define) => {
   define(['Movq_xmm_xmmm64', 'Movq_xmmm64_xmm'],                                           sse(copyLow), HOT);
   define(['Movmskps_r32_xmm', 'Movmskps_r64_xmm'],                                         sse(signMask('i32x4.bitmask')));
   define(['Movmskpd_r32_xmm', 'Movmskpd_r64_xmm'],                                         sse(signMask('i64x2.bitmask')));
-  define(['Pmovmskb_r32_xmm', 'Pmovmskb_r64_xmm'],                                         sse(signMask('i8x16.bitmask')));
+  define(['Pmovmskb_r32_xmm', 'Pmovmskb_r64_xmm'],                                         sse(signMask('i8x16.bitmask')), { hot: [32] });
   define(['Maskmovdqu_rDI_xmm_xmm'],                                                       sse((b, o) => maskedStore(b, o, b.readAs(o.src, 'v128'), b.readAs(o.third, 'v128'), 16)));
 
   define(['Movd_mm_rm32', 'Movq_mm_rm64'],                                                 mmx(intoMmx));

@@ -184,7 +184,7 @@ export const sseShuffles: Family = (define) => {
   define(['Pextrw_r32_mm_imm8', 'Pextrw_r64_mm_imm8'],             mmx(extractMmx));
   for (const [mnemonic, shift] of SHIFTS) {
     define([`${mnemonic}_xmm_xmmm128`], shiftVector(shift, vectorCount));
-    define([`${mnemonic}_xmm_imm8`],    shiftVector(shift, immediateCount));
+    define([`${mnemonic}_xmm_imm8`],    shiftVector(shift, immediateCount), /^Ps[lr]l[dq]$/.test(mnemonic) ? OFTEN : {});
     define([`${mnemonic}_mm_mmm64`],    shiftMmx(shift, (b, src) => b.readAs(src, 'i64')));
     define([`${mnemonic}_mm_imm8`],     shiftMmx(shift, immediateCount));
   }
