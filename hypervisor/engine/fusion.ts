@@ -31,7 +31,7 @@ const SHAPES: Readonly<Record<string, string>> = {
 };
 
 /** `mov.64.load`: mnemonic, width of the destination, shape. */
-export function caseName({ definition, operands }: Case): string {
+function caseName({ definition, operands }: Case): string {
   const mnemonic = definition.codes[0]?.split('_')[0]?.toLowerCase() ?? '';
   const shape = operands.map(({ field, shape: s }) => (s ? `${field}/${s}` : field)).join(' ');
   return [mnemonic, operands[0]?.bits ?? 0, SHAPES[shape] ?? shape].join('.');

@@ -53,7 +53,6 @@ const EMITTERS: Readonly<Record<InternalName, Emit>> = {
   storeSlow: emitStoreSlow,
   commit: emitCommit,
   fetch: emitFetch,
-  mulHigh: emitMulHigh,
   flush: emitFlush,
   flushPage: emitFlushPage,
   translate: emitTranslate,
@@ -374,17 +373,4 @@ function emitFlushPage(b: IntegerBuilder): void {
     const entry = b.add(tlbEntry(b, page), b.const(32, table));
     b.if(b.eq(b.hostLoad(entry, 'i64'), page), () => emitInvalidate(b, entry));
   }
-}
-
-// ---- arithmetic without a WebAssembly instruction
-
-/** 64 x 64 → high 64 bits by four 32-bit products. */
-function emitMulHigh(b: IntegerBuilder): void {
-  const [left, right] = [b.fixed(0), b.fixed(1)];
-  const low32 = b.const(64, 0xffff_ffff);
-  const [a0, a1] = [b.and(left, low32), b.shrU(left, 32)];
-  const [b0, b1] = [b.and(right, low32), b.shrU(right, 32)];
-  const middle = b.add(b.mul(a1, b0), b.shrU(b.mul(a0, b0), 32));
-  const other = b.add(b.mul(a0, b1), b.and(middle, low32));
-  b.return(b.add(b.mul(a1, b1), b.add(b.shrU(middle, 32), b.shrU(other, 32))));
 }

@@ -15,7 +15,6 @@ export const INTERNAL_SIGNATURES = {
   storeSlow: { params: ['i64', 'i64', 'i32', 'i32'], results: ['i32'] }, // address, value, bytes, 1 = stack → 1, 0 = fault
   commit:    { params: [],                           results: []      }, // writes the scratch copy back
   fetch:     { params: ['i64'],                      results: ['i32'] }, // fills the execute TLB → FETCH
-  mulHigh:   { params: ['i64', 'i64'],               results: ['i64'] }, // high half of the unsigned product
   flush:     { params: [],                           results: []      }, // forgets all translations
   flushPage: { params: ['i32', 'i32'],               results: []      }, // low and high half of an address
   translate: { params: ['i32', 'i32', 'i32'],        results: ['i32'] }, // halves, ACCESS → host address, 0 = fault

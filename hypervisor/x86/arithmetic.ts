@@ -12,7 +12,7 @@ export const HOT = [8, 32, 64];
 export const WIDE = [32, 64];
 
 /** The carry flag as an integer of a width. */
-export const carryAs = (b: Builder, bits: number): Value =>
+const carryAs = (b: Builder, bits: number): Value =>
   bits < 32 ? b.truncate(b.flags.carry(), bits) : b.zeroExtend(b.flags.carry(), bits);
 
 const add: Semantics = (b, { dst, src }) => {
