@@ -70,7 +70,10 @@ function machine(code: readonly number[], seed: number): FlatMachine {
     m.engine.registers.setHalves(n, low, random(2) ? random(0x1_0000_0000) : 0);
   }
   m.engine.registers.set(DATA_POINTER, BigInt(FLAT.DATA));
-  m.load(FLAT.DATA, Uint8Array.from({ length: 256 }, () => random(256)));
+  m.load(
+    FLAT.DATA,
+    Uint8Array.from({ length: 256 }, () => random(256)),
+  );
   m.load(FLAT.CODE, [...code, 0x0f, 0x05]);
   m.engine.registers.rip = asVirtAddr(FLAT.CODE);
   return m;

@@ -22,7 +22,9 @@ test('a load and a store may cross a page', () => {
   expect(m.run(hex('488903 488b0b 830301 488b13 0f05'))).toBe(EXIT.SYSCALL);
   expect(m.engine.registers.get(GPR.RCX)).toBe(0x1122334455667788n);
   expect(m.engine.registers.get(GPR.RDX)).toBe(0x1122334455667789n);
-  expect([...m.read(FLAT.DATA + PAGE - 3, 8)]).toEqual([0x89, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]);
+  expect([...m.read(FLAT.DATA + PAGE - 3, 8)]).toEqual([
+    0x89, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
+  ]);
 });
 
 test('a store that crosses into a missing page faults there and writes nothing', () => {
@@ -131,7 +133,10 @@ test('code that overwrites itself budget by budget gives the same', () => {
 
 test('rep movs across pages, overlapping, and stopped by a fault half way', () => {
   const m = withRegisters({ RSI: FLAT.DATA, RDI: FLAT.DATA + 3 * PAGE + 5, RCX: 2 * PAGE });
-  m.load(FLAT.DATA, Uint8Array.from({ length: 2 * PAGE }, (_, i) => i * 7));
+  m.load(
+    FLAT.DATA,
+    Uint8Array.from({ length: 2 * PAGE }, (_, i) => i * 7),
+  );
   expect(m.run(hex('f3a4 0f05'))).toBe(EXIT.SYSCALL);
   expect(m.engine.registers.get(GPR.RCX)).toBe(0n);
   expect(m.read(FLAT.DATA + 3 * PAGE + 5, 2 * PAGE)).toEqual(m.read(FLAT.DATA, 2 * PAGE));
@@ -151,13 +156,22 @@ test('rep movs across pages, overlapping, and stopped by a fault half way', () =
 
 test('repe cmps and repne scas', () => {
   const m = withRegisters({ RSI: FLAT.DATA, RDI: FLAT.DATA + PAGE - 100, RCX: 1000 });
-  m.load(FLAT.DATA, Uint8Array.from({ length: 300 }, (_, i) => i + 1));
-  m.load(FLAT.DATA + PAGE - 100, Uint8Array.from({ length: 300 }, (_, i) => i + 1 + (i === 207 ? 1 : 0)));
+  m.load(
+    FLAT.DATA,
+    Uint8Array.from({ length: 300 }, (_, i) => i + 1),
+  );
+  m.load(
+    FLAT.DATA + PAGE - 100,
+    Uint8Array.from({ length: 300 }, (_, i) => i + 1 + (i === 207 ? 1 : 0)),
+  );
   expect(m.run(hex('f3a6 0f05'))).toBe(EXIT.SYSCALL);
   expect(m.engine.registers.lo(GPR.RCX)).toBe(1000 - 208);
   expect(m.engine.registers.rflags & 0x41).toBe(0x01); // less: CF, not ZF
   const n = withRegisters({ RDI: FLAT.DATA + 1, RCX: -1n, RAX: 0 });
-  n.load(FLAT.DATA, Uint8Array.from({ length: 5000 }, () => 1));
+  n.load(
+    FLAT.DATA,
+    Uint8Array.from({ length: 5000 }, () => 1),
+  );
   n.run(hex('f2ae 0f05'));
   expect(n.engine.registers.get(GPR.RDI)).toBe(BigInt(FLAT.DATA + 5001));
 });

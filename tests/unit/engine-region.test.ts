@@ -36,7 +36,10 @@ function prepare(m: FlatMachine, seed: number): void {
   registers.set(7, BigInt(FLAT.DATA + 0x100));
   registers.set(6, 9n);
   registers.rflags = 0x8d5 & Number(x >> 20n);
-  m.load(FLAT.DATA, Uint8Array.from({ length: 4096 }, (_, i) => i * seed));
+  m.load(
+    FLAT.DATA,
+    Uint8Array.from({ length: 4096 }, (_, i) => i * seed),
+  );
 }
 
 const stateOf = (m: FlatMachine): string => {
