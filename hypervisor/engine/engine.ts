@@ -35,12 +35,16 @@ import { isStackFault } from './stack-fault.js';
 /** Indices of what each exit looks at, in units of 4 bytes. */
 const SYSTEM_FLAGS_INDEX = SLOT.SYSTEM_FLAGS >>> 2;
 const BUDGET_INDEX = SLOT.BUDGET >>> 2;
+const CR0_INDEX = SLOT.CR0 >>> 2;
+const CR0_TS_EM = 0x0c;
 const WASM_PAGE = 0x1_0000;
 const MAX_INSTRUCTION = 15;
 const TWO_32 = 0x1_0000_0000;
 
 interface Exports {
   run(budget: number): number;
+  /** The same loop, with tests of CR0.TS and CR0.EM: compiled when a guest first sets one of them. */
+  runWithoutFpu(budget: number): number;
   translate(low: number, high: number, access: number): number;
   flush(): void;
   flushPage(low: number, high: number): void;
@@ -68,7 +72,6 @@ export class Engine implements Processor {
   readonly #ram: Ram;
   readonly #u32s: Uint32Array;
   readonly #exports: Exports;
-  readonly #run: Exports['run'];
   readonly #code: CodeCache;
   readonly #unfused: ReadonlyMap<number, number>;
   #retired = 0;
@@ -86,7 +89,6 @@ export class Engine implements Processor {
     this.#unfused = built.unfused;
     const instance = new WebAssembly.Instance(built.module, { env: this.#imports(host) });
     this.#exports = instance.exports as unknown as Exports;
-    this.#run = this.#exports.run;
     this.#code = new CodeCache(ram, built.table, built.fusion, () => this.flushTlb());
     this.registers.reset();
     ram.u64[SLOT.ZERO / 8] = 0n;
@@ -116,10 +118,15 @@ export class Engine implements Processor {
     }
   }
 
+  /** CR0 changes only while the interpreter is not running. */
+  #interpret(budget: number): number {
+    const isOff = ((this.#u32s[CR0_INDEX] as number) & CR0_TS_EM) !== 0;
+    return isOff ? this.#exports.runWithoutFpu(budget) : this.#exports.run(budget);
+  }
+
   /** Runs the interpreter until it leaves, but never beyond a number of instructions. */
   #runFor(budget: number): number {
-    const run = this.#run;
-    let reason = run(budget);
+    let reason = this.#interpret(budget);
     if (reason === INTERNAL.SHORT) reason = this.#finishBlock();
     const used = budget - (this.#u32s[BUDGET_INDEX] as number);
     this.#left -= used;
@@ -247,7 +254,7 @@ export class Engine implements Processor {
     u16[stop / 2] = PSEUDO.STOP;
     u16[before / 2] = this.#unfused.get(beforeOp) ?? beforeOp;
     const unpaid = u8[stop + RECORD.COUNT] ?? 0;
-    const reason = this.#exports.run(left + unpaid);
+    const reason = this.#interpret(left + unpaid);
     u16[stop / 2] = stopOp;
     u16[before / 2] = beforeOp;
     this.#setU32(SLOT.BUDGET, this.#u32(SLOT.BUDGET) - unpaid);

@@ -32,6 +32,7 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
   #source: OperandSource | undefined;
   #ends: Ends | undefined;
   #hostCalls = 0;
+  #hasFpu = false;
   /** Host addresses of memory operands that were translated for writing. */
   readonly #translated = new Map<Operand, Value>();
 
@@ -243,7 +244,13 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
     this.exitAfter(INTERNAL.RESYNC);
   }
 
+  /** From here on `requireFpu` emits nothing: whoever runs the code has looked at CR0. */
+  assumeFpu(): void {
+    this.#hasFpu = true;
+  }
+
   requireFpu(kind: 'x87' | 'sse'): void {
+    if (this.#hasFpu) return;
     const cr0 = this.state(SLOT.CR0, 'i32');
     const off = this.and(cr0, this.const(32, CR0_TS_EM));
     const raise = (): void => this.raise(VECTOR.NM);

@@ -55,6 +55,8 @@ export interface InterpreterParts {
   readonly runtime: Runtime;
   readonly hot: readonly Case[];
   readonly fused: readonly Fusion[];
+  /** CR0.TS and CR0.EM are known to be clear: inlined SSE instructions do not test them. */
+  readonly hasFpu: boolean;
   /** Index of COLD_SIGNATURE among the module's types. */
   readonly coldType: number;
 }
@@ -70,6 +72,7 @@ export function emitCold(item: Case, runtime: Runtime): FunctionBody {
 
 export function emitInterpreter(parts: InterpreterParts): FunctionBody {
   const b = new InstructionBuilder(RUN_SIGNATURE, FIXED, parts.runtime, inLocals, POOL.SMALL);
+  if (parts.hasFpu) b.assumeFpu();
   const pc = b.fixed(LOCAL.PC);
   const status = b.fixed(LOCAL.STATUS);
   const target = b.fixed(LOCAL.TARGET);

@@ -38,6 +38,7 @@ export function buildInterpreter(
   const module = new WasmModule();
   const runtime = declareRuntime(module, hostFunctions);
   const run = module.declare(RUN_SIGNATURE);
+  const runWithoutFpu = module.declare(RUN_SIGNATURE);
   for (const name of Object.keys(INTERNAL_SIGNATURES) as InternalName[]) {
     module.define(runtime.internal[name].index, emitInternal(name, runtime));
     module.export(name, runtime.internal[name].index);
@@ -49,9 +50,11 @@ export function buildInterpreter(
   });
   module.setTable(cold);
   const coldType = module.type(COLD_SIGNATURE);
-  const body = emitInterpreter({ runtime, hot: table.hot, fused: fusion, coldType });
-  module.define(run, body);
+  const parts = { runtime, hot: table.hot, fused: fusion, coldType };
+  module.define(run, emitInterpreter({ ...parts, hasFpu: true }));
   module.export('run', run);
+  module.define(runWithoutFpu, emitInterpreter({ ...parts, hasFpu: false }));
+  module.export('runWithoutFpu', runWithoutFpu);
   return {
     bytes: module.toBytes(memoryPages),
     table,

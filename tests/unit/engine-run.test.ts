@@ -31,3 +31,15 @@ test('ud2 raises #UD with rip at it', () => {
   expect(m.engine.exit.vector).toBe(VECTOR.UD);
   expect(m.engine.registers.rip).toBe(FLAT.CODE);
 });
+
+test('with CR0.TS an SSE instruction is #NM, inlined or not, and without it runs', () => {
+  const m = new FlatMachine();
+  const code = hex('0f28c1 0fc6c200 0f05'); // movaps xmm0,xmm1; shufps xmm0,xmm2,0; syscall
+  for (const skipped of [0, 3]) {
+    m.engine.registers.cr0 = 8;
+    expect(m.run(code.subarray(skipped))).toBe(EXIT.EXCEPTION);
+    expect(m.engine.exit.vector).toBe(VECTOR.NM);
+    m.engine.registers.cr0 = 0;
+    expect(m.run(code.subarray(skipped))).toBe(EXIT.SYSCALL);
+  }
+});
