@@ -1,7 +1,8 @@
 /** Kernels and RAM disks: the image directory, which is only read, and beside it what was uploaded. Nothing outside is reachable. */
 
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
@@ -9,6 +10,9 @@ import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
 
 const unzip = promisify(gunzip);
+
+/** Files up to this size are read without a detour through the thread pool, which costs more than the reading. */
+const READ_AT_ONCE = 1024 * 1024;
 
 /** Files of the folders that are no images. */
 const HIDDEN = /(^|\/)(\.|README\.md$)/;
@@ -49,8 +53,8 @@ export class Images {
    * @param field of the request that named it, for the error.
    */
   async load(name: string, field: string): Promise<Uint8Array> {
-    const path = await this.#find(name, field);
-    const bytes = await readFile(path);
+    const { path, bytes: size } = this.#find(name, field);
+    const bytes = size > READ_AT_ONCE ? await readFile(path) : readFileSync(path);
     return isGzip(bytes) ? this.#unpack(bytes, field) : bytes;
   }
 
@@ -69,23 +73,21 @@ export class Images {
 
   /** Removes an upload; images of the image directory stay. */
   async delete(name: string): Promise<void> {
-    const path = await fileWithin(this.#folders.uploads, name);
-    if (path === undefined)
+    const file = fileWithin(this.#folders.uploads, name);
+    if (file === undefined)
       throw new CommandError('no-such-image', `No upload is named "${name}".`);
-    await rm(path);
+    await rm(file.path);
   }
 
-  async #find(name: string, field: string): Promise<string> {
+  #find(name: string, field: string): File {
     if (isAbsolute(name) || name.split(/[/\\]/).includes('..') || name.includes('\0')) {
       throw badName(name, field, 'leaves the image directory');
     }
     const { uploads, images } = this.#folders;
-    const candidates = [uploads, images].flatMap((folder) => [
-      fileWithin(folder, name),
-      fileWithin(folder, `${name}.elf`),
-    ]);
-    const path = (await Promise.all(candidates)).find((found) => found !== undefined);
-    if (path !== undefined) return path;
+    for (const folder of [uploads, images]) {
+      const file = fileWithin(folder, name) ?? fileWithin(folder, `${name}.elf`);
+      if (file !== undefined) return file;
+    }
     throw badName(name, field, 'is no image here');
   }
 
@@ -113,21 +115,26 @@ const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] ===
 
 async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
-  const files = names
+  return names
     .filter((name) => !HIDDEN.test(name))
-    .map(async (name) => {
-      const path = await fileWithin(folder, name);
-      return path === undefined ? [] : [{ name, bytes: (await stat(path)).size }];
+    .flatMap((name) => {
+      const file = fileWithin(folder, name);
+      return file === undefined ? [] : [{ name, bytes: file.bytes }];
     });
-  return (await Promise.all(files)).flat();
 }
 
-/** The real path of a regular file below a folder; undefined if there is none, or if a link leads out of the folder. */
-async function fileWithin(folder: string, name: string): Promise<string | undefined> {
+interface File {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** A regular file below a folder, by its real path; undefined if there is none, or if a link leads out of the folder. */
+function fileWithin(folder: string, name: string): File | undefined {
   try {
-    const [root, path] = await Promise.all([realpath(folder), realpath(join(folder, name))]);
-    const inside = path.startsWith(root + sep);
-    return inside && (await stat(path)).isFile() ? path : undefined;
+    const path = realpathSync.native(join(folder, name));
+    if (!path.startsWith(realpathSync.native(folder) + sep)) return undefined;
+    const found = statSync(path);
+    return found.isFile() ? { path, bytes: found.size } : undefined;
   } catch {
     return undefined;
   }
