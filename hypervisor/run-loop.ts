@@ -41,6 +41,8 @@ export interface RunLoopParts {
   readonly host: HypervisorHost;
   /** Handles everything that dom0 has sent. */
   answerCalls(): void;
+  /** Zeroes some frames that were given back. Returns whether there are more. */
+  scrub(): boolean;
   /** Hands dom0 the ports that became pending, now and then. */
   flushEvents(now: number): void;
   /** Hands them over at once. */
@@ -124,9 +126,12 @@ export class RunLoop {
       time.skipTo(next);
       return;
     }
-    const wait = Number.isFinite(next) ? Math.max(next - now, 0) / NS_PER_MS : undefined;
+    // frames that were given back are zeroed now rather than when a domain waits to be built
+    while (this.#doorbell() === this.#seen && clock.now() < next) if (!this.#parts.scrub()) break;
+    const asleep = clock.now();
+    const wait = Number.isFinite(next) ? Math.max(next - asleep, 0) / NS_PER_MS : undefined;
     host.waitForInput(wait && Math.min(wait, LONGEST_WAIT_MS), this.#seen);
-    this.idleTime += clock.now() - now;
+    this.idleTime += clock.now() - asleep;
   }
 
   /** The vCPU that is loaded could go on, but another runs, or its domain's cap is used up. */

@@ -41,6 +41,11 @@ export class FramePool {
     return this.#hostFrames.allocate();
   }
 
+  /** Zeroes up to `count` frames ahead of need. @returns whether there are more to zero. */
+  scrub(count: number): boolean {
+    return this.#hostFrames.scrub(count);
+  }
+
   /** The owner gives the frame up. */
   release(frame: Frame): void {
     const holding = this.#held.size > 0 ? this.#held.get(frame) : undefined;

@@ -5,8 +5,10 @@ import type { Ram } from './ram.js';
 import { asFrame, type Frame } from './types.js';
 
 export class HostFrames {
-  /** Frames given back, last in first out: a warm frame is cheaper than one the host has yet to commit. */
-  readonly #free: number[] = [];
+  /** Frames given back and zeroed since, last in first out: a warm frame is cheaper than one the host has yet to commit. */
+  readonly #clean: number[] = [];
+  /** Frames given back as they were. */
+  readonly #dirty: number[] = [];
   #next: number = LAYOUT.FRAMES / PAGE_SIZE;
   readonly #end: number;
   readonly #ram: Ram;
@@ -23,15 +25,17 @@ export class HostFrames {
 
   /** Frames that can still be allocated. */
   get free(): number {
-    return this.#end - this.#next + this.#free.length;
+    return this.#end - this.#next + this.#clean.length + this.#dirty.length;
   }
 
   /** @returns a zeroed frame, undefined if none is left. */
   allocate(): Frame | undefined {
-    const recycled = this.#free.pop();
-    if (recycled !== undefined) {
-      this.#ram.zeroFrame(asFrame(recycled));
-      return asFrame(recycled);
+    const clean = this.#clean.pop();
+    if (clean !== undefined) return asFrame(clean);
+    const dirty = this.#dirty.pop();
+    if (dirty !== undefined) {
+      this.#ram.zeroFrame(asFrame(dirty));
+      return asFrame(dirty);
     }
     // A frame never handed out before is still zero: RAM starts so.
     return this.#next < this.#end ? asFrame(this.#next++) : undefined;
@@ -39,6 +43,21 @@ export class HostFrames {
 
   /** Gives a frame back. The caller has made sure that nothing (TLB, decoded code, alias) names it any more. */
   release(frame: Frame): void {
-    this.#free.push(frame);
+    this.#dirty.push(frame);
+  }
+
+  /**
+   * Zeroes frames that were given back, ahead of need: for times with nothing else to do.
+   * @param count frames at most.
+   * @returns whether there are more.
+   */
+  scrub(count: number): boolean {
+    for (let left = count; left > 0; left--) {
+      const frame = this.#dirty.pop();
+      if (frame === undefined) return false;
+      this.#ram.zeroFrame(asFrame(frame));
+      this.#clean.push(frame);
+    }
+    return this.#dirty.length > 0;
   }
 }
