@@ -38,8 +38,8 @@ export const SLOT = {
   FPU_IP:       S + 0x0f0, // u64: last instruction
   FPU_DP:       S + 0x0f8, // u64: last data operand
   XMM:          S + 0x100, // 16 x 16 bytes
-  FPU:          S + 0x200, // 8 physical registers of 16 bytes: for the x87 helper to lay out; MM0-7 alias
-  FPU_EXTRA:    S + 0x280, // 128 bytes for the x87 helper
+  FPU:          S + 0x200, // 8 physical registers of 16 bytes, laid out by x87-state.ts; MM0-7 alias
+  FPU_EXTRA:    S + 0x280, // 128 bytes for x87
 
   // the engine's own
   ZERO:         S + 0x800, // u64: always 0; the base or index of an operand that has none
@@ -52,7 +52,7 @@ export const SLOT = {
   EXIT_CR2:     S + 0x828, // u64
   EXIT_LENGTH:  S + 0x830, // u32: bytes of the exiting instruction
   EXIT_CODE:    S + 0x834, // u32: its iced-x86 code, for EXIT.PRIVILEGED
-  EXIT_REASON:  S + 0x838, // u32: reason given by a cold function or a helper
+  EXIT_REASON:  S + 0x838, // u32: reason given by a cold function or a host function
   EXIT_FRAME:   S + 0x83c, // u32: frame whose decoded code was written to
   WALK_L4:      S + 0x840, // u32: byte address of the top page table
   WALK_MAP:     S + 0x844, // u32: root of the frame map
