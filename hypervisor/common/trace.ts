@@ -17,6 +17,8 @@ const HEADER = TRACE_RING.ADDRESS >>> 2;
 const CAPACITY = Math.floor((TRACE_RING.SIZE - TRACE_HEADER_SIZE) / TRACE_RECORD_SIZE);
 const TWO_32 = 0x1_0000_0000;
 const { offset } = traceRecord;
+/** A record's fields, all zero: copying them is many times as fast as `fill` on shared memory. */
+const NO_FIELDS = new Uint8Array(offset.input);
 
 /** What stands at the head of every record. */
 export interface TraceHead {
@@ -55,7 +57,7 @@ export class Trace {
     const index = this.#head % CAPACITY;
     this.#at = TRACE_RING.ADDRESS + TRACE_HEADER_SIZE + index * TRACE_RECORD_SIZE;
     Atomics.store(this.#u32, this.#at >>> 2, 0);
-    this.#ram.u8.fill(0, this.#at, this.#at + offset.input);
+    this.#ram.u8.set(NO_FIELDS, this.#at);
     const { view } = this.#ram;
     view.setUint8(this.#at + offset.kind, head.kind);
     view.setUint16(this.#at + offset.domid, head.domid, true);

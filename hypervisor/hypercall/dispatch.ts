@@ -100,7 +100,6 @@ export class Dispatcher {
   #traced(number: number): number {
     const { call } = this;
     const { clock } = call.hv;
-    const row = HYPERCALLS[number];
     const { rip } = this.#regs;
     const flags = call.inner === undefined ? 0 : TRACE_FLAG.MULTICALL;
     const args = new Uint32Array(ARGUMENTS * 2);
@@ -108,7 +107,7 @@ export class Dispatcher {
       args[n * 2] = call.argLo(n);
       args[n * 2 + 1] = call.argHi(n);
     }
-    const pointer = row && pointerOf(row, args[0] ?? 0);
+    const pointer = pointerOf(number, args[0] ?? 0);
     const at = pointer && call.argAddress(pointer.index);
     const input = pointer && call.guest.copyFrom(at, pointer.size);
     const domid = call.domain.id;
@@ -144,11 +143,39 @@ function outcome(result: number): number {
 }
 
 /** The argument that points at a struct, and how much of it the trace keeps. */
-function pointerOf(row: HypercallRow, cmd: number) {
+interface Pointer {
+  readonly index: number;
+  readonly size: number;
+  readonly hasOutput: boolean;
+}
+
+function pointerWith(row: HypercallRow, payload: Payload | undefined): Pointer | undefined {
   const index = row.args.findIndex((argument) => argument.kind === 'ptr');
-  const payload: Payload | undefined =
-    row.ops.find((op) => op.number === cmd)?.payload ?? row.payload;
   if (index < 0 || !payload) return undefined;
   const size = Math.min(payload.struct.size, TRACE_PAYLOAD_SIZE);
   return { index, size, hasOutput: payload.output.length > 0 };
+}
+
+/** Pointers of a call: by operation, and of the operations that have none of their own. Made once: searching costs more than tracing. */
+interface Pointers {
+  readonly byOp: ReadonlyMap<number, Pointer | undefined>;
+  readonly others: Pointer | undefined;
+}
+
+const POINTERS: readonly (Pointers | undefined)[] = Array.from(
+  { length: NR_HYPERCALLS },
+  (_, number) => {
+    const row = HYPERCALLS[number];
+    if (!row) return undefined;
+    const byOp = new Map(
+      row.ops.map((op) => [op.number, pointerWith(row, op.payload ?? row.payload)]),
+    );
+    return { byOp, others: pointerWith(row, row.payload) };
+  },
+);
+
+function pointerOf(number: number, cmd: number): Pointer | undefined {
+  const pointers = POINTERS[number];
+  if (!pointers) return undefined;
+  return pointers.byOp.has(cmd) ? pointers.byOp.get(cmd) : pointers.others;
 }
