@@ -4,12 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
-import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
 import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
-
-const unzip = promisify(gunzip);
+import { isPacked, UnpackError } from './unpack.js';
+import { UnpackedImages } from './unpacked-images.js';
 
 /** Files up to this size are read without a detour through the thread pool, which costs more than the reading. */
 const READ_AT_ONCE = 1024 * 1024;
@@ -28,6 +26,7 @@ export interface ImageFolders {
 
 export class Images {
   readonly #folders: ImageFolders;
+  readonly #unpacked = new UnpackedImages();
 
   constructor(folders: ImageFolders) {
     this.#folders = folders;
@@ -49,13 +48,13 @@ export class Images {
   }
 
   /**
-   * The bytes of an image, unpacked if they were gzip-compressed.
+   * The bytes of an image, unpacked if they are a gzip file or, for a kernel, a bzImage.
    * @param field of the request that named it, for the error.
    */
   async load(name: string, field: string): Promise<Uint8Array> {
     const { path, bytes: size } = this.#find(name, field);
     const bytes = size > READ_AT_ONCE ? await readFile(path) : readFileSync(path);
-    return isGzip(bytes) ? this.#unpack(bytes, field) : bytes;
+    return isPacked(bytes) ? this.#unpack(bytes, field) : bytes;
   }
 
   async save(name: string, bytes: Uint8Array): Promise<Image> {
@@ -91,16 +90,14 @@ export class Images {
     throw badName(name, field, 'is no image here');
   }
 
-  async #unpack(bytes: Uint8Array, field: string): Promise<Uint8Array> {
+  async #unpack(bytes: Buffer, field: string): Promise<Uint8Array> {
     try {
-      return await unzip(bytes, { maxOutputLength: this.#folders.unpackedLimit });
+      return await this.#unpacked.of(bytes, this.#folders.unpackedLimit);
     } catch (error) {
-      const detail =
-        error instanceof RangeError
-          ? `unpacks to more than ${this.#folders.unpackedLimit} bytes`
-          : `cannot be unpacked: ${error instanceof Error ? error.message : String(error)}`;
+      if (!(error instanceof UnpackError)) throw error;
+      const { message: detail, expected } = error;
       throw new CommandError('bad-image', `The compressed ${field} ${detail}.`, {
-        errors: [{ pointer: `/${field}`, detail, expected: 'a whole gzip file' }],
+        errors: [{ pointer: `/${field}`, detail, expected }],
       });
     }
   }
@@ -110,8 +107,6 @@ const badName = (name: string, field: string, detail: string): CommandError =>
   new CommandError('bad-value', `The ${field} "${name}" ${detail}.`, {
     errors: [{ pointer: `/${field}`, detail, expected: 'the name of an image', found: name }],
   });
-
-const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;
 
 async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
   const names = await readdir(folder, { recursive: true }).catch(() => []);
