@@ -8,7 +8,7 @@ import { RingTransport } from '../../xenstore/transport/ring.js';
 import type { Guest, Harness } from '../support/hypervisor-harness.js';
 
 const PAGE_SIZE = 4096;
-const KIB_PER_MIB = 1024;
+const KIB_PER_PAGE = 4;
 
 /** What the store needs to know of a guest. */
 type Connected = Pick<Guest, 'domid' | 'created'>;
@@ -36,7 +36,8 @@ export class StoreHost {
   /** Writes the nodes of a guest and connects its ring. */
   async attach(guest: Connected, name: string): Promise<void> {
     const { domid, created } = guest;
-    const memoryKib = 4 * KIB_PER_MIB;
+    const { totPages } = this.#harness.call('getdomaininfo', { domid });
+    const memoryKib = totPages * KIB_PER_PAGE; // the guest's balloon goes by it
     const nodes = guestNodes({
       ...created,
       uuid: `0000-${domid}`,
