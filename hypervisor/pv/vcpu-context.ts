@@ -62,6 +62,8 @@ export function initialiseVcpu(
     gsBaseKernel: context.gsBaseKernel,
     gsBaseUser: context.gsBaseUser,
   };
+  // The level that set_iopl would set: Linux gives its other vCPUs theirs in this way.
+  v.iopl = (Number(user.rflags & 0xffff_ffffn) & RFLAGS.IOPL) >>> 12;
   v.inKernel = true;
   v.vcpu.upcallMask = user.savedUpcallMask !== 0 || v.vcpu.upcallMask;
   return 0;
