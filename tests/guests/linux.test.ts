@@ -24,11 +24,13 @@ function newestKernel(): string {
 }
 
 /** A booted Linux and a way to have commands run in it. */
-async function boot(memory: number) {
+async function boot(memory: number, vcpus = 1) {
   const harness = new Harness({ memory: memory + 64 });
   const store = new StoreHost(harness);
   const guest = harness.create(await unpack(readFileSync(KERNEL), 128 * MIB), {
     memoryPages: memory * PAGES_PER_MIB,
+    vcpus,
+    maxVcpus: vcpus,
     cmdline: 'console=hvc0',
     ramdisk: initramfs(readFileSync(BUSYBOX)),
     paused: true,
@@ -82,6 +84,25 @@ describe('Debian 12 Linux', () => {
       expect(harness.bugs).toBe(0);
       store.detach(guest);
       guest.destroy();
+    },
+  );
+
+  testWithPeer(
+    'linux-image-amd64 busybox-static',
+    [KERNEL, BUSYBOX],
+    'brings up two vCPUs and runs on both',
+    async () => {
+      const { harness, guest, until, run } = await boot(256, 2);
+      expect(until(/XENOLITH-INIT[\s\S]*\/ # /, BOOT_MS), guest.output).toBe(true);
+      expect(run('nproc')).toContain('\n2\n');
+      for (const cpu of [0, 1]) {
+        const where = `taskset ${1 << cpu} sh -c 'cut -d " " -f 39 /proc/self/stat'`;
+        expect(run(where)).toContain(`\n${cpu}\n`);
+      }
+      guest.type('poweroff -f\r');
+      expect(guest.ends()).toBe(true);
+      expect(guest.info.shutdownReason).toBe('poweroff');
+      expect(harness.bugs).toBe(0);
     },
   );
 });
