@@ -71,15 +71,19 @@ export class TraceReader {
     return Math.max(this.#head() - this.#cursor, 0);
   }
 
-  /** The next records in order, at most `limit` of them. */
+  /**
+   * The next records in order, at most `limit` of them, without a loss between them: what `dropped` grew by in a call was
+   * lost before the first of its records.
+   */
   read(limit: number): TraceRecord[] {
     const records: TraceRecord[] = [];
     const head = this.#head();
     if (head < this.#cursor) this.#cursor = head; // the numbers have wrapped
     this.#skipOverwritten(head);
     while (this.#cursor < head && records.length < limit) {
+      const record = this.#take(this.#cursor + 1);
+      if (!record && records.length > 0) break;
       this.#cursor++;
-      const record = this.#take(this.#cursor);
       if (!record) this.#dropped++;
       else if (record.kind === TRACE_KIND.WHY) this.#keepReason(record);
       else records.push(this.#withReasons(record));
