@@ -1,7 +1,7 @@
 /** Shifts and rotates: SHL SHR SAR, ROL ROR RCL RCR, SHLD SHRD. */
 // Spec: SDM 2B, SAL/SAR/SHL/SHR, RCL/RCR/ROL/ROR; SDM 2B, SHLD, SHRD. The count is taken modulo 32, or 64 for 64-bit operands.
 
-import type { Builder, Operands, Semantics, Value } from './builder.js';
+import type { Builder, Operand, Operands, Semantics, Value } from './builder.js';
 import { type Define, type Family, forms } from './define.js';
 import { GPR } from './state.js';
 
@@ -127,37 +127,56 @@ const carryRight: Shift = (b, value, masked) => {
   return { result, carry, overflow: topTwo(b, result) };
 };
 
-/** A count of 0 changes no flag; a 32-bit register is written all the same, which clears its upper half. */
+/**
+ * Writes what `perform` gives and sets flags from it, if the masked count is not 0. A count of 0 changes no flag; a 32-bit
+ * register is written all the same, which clears its upper half.
+ */
+function byCount<Outcome extends { readonly result: Value }>(
+  b: Builder,
+  dst: Operand,
+  readCount: () => Value,
+  perform: (value: Value, count: Value) => Outcome,
+  setFlags: (outcome: Outcome, value: Value) => void,
+): void {
+  const value = b.readForWrite(dst);
+  const count = maskedCount(b, readCount(), value.bits);
+  const result = b.variable(value);
+  b.if(count, () => {
+    const outcome = perform(value, count);
+    b.assign(result, outcome.result);
+    setFlags(outcome, value);
+  });
+  b.write(dst, result);
+}
+
 const shift =
   (perform: Shift): Semantics =>
-  (b, { dst, src }) => {
-    const value = b.readForWrite(dst);
-    const count = maskedCount(b, b.read(src), value.bits);
-    const result = b.variable(value);
-    b.if(count, () => {
-      const shifted = perform(b, value, count);
-      b.assign(result, shifted.result);
-      if ('top' in shifted) b.flags.resultTop(shifted.result, shifted.top);
-      else b.flags.result(shifted.result, shifted.carry, shifted.overflow);
-    });
-    b.write(dst, result);
-  };
+  (b, { dst, src }) =>
+    byCount(
+      b,
+      dst,
+      () => b.read(src),
+      (value, count) => perform(b, value, count),
+      (shifted) => {
+        if ('top' in shifted) b.flags.resultTop(shifted.result, shifted.top);
+        else b.flags.result(shifted.result, shifted.carry, shifted.overflow);
+      },
+    );
 
 /** Rotates change CF and OF only. */
 const rotation =
   (perform: Shift): Semantics =>
-  (b, { dst, src }) => {
-    const value = b.readForWrite(dst);
-    const count = maskedCount(b, b.read(src), value.bits);
-    const result = b.variable(value);
-    b.if(count, () => {
-      const rotated = perform(b, value, count);
-      b.assign(result, rotated.result);
-      if ('top' in rotated) b.flags.top(rotated.top);
-      else b.flags.carryOverflow(rotated.carry, rotated.overflow);
-    });
-    b.write(dst, result);
-  };
+  (b, { dst, src }) =>
+    byCount(
+      b,
+      dst,
+      () => b.read(src),
+      (value, count) => perform(b, value, count),
+      (rotated) => {
+        if ('top' in rotated) b.flags.top(rotated.top);
+        else b.flags.carryOverflow(rotated.carry, rotated.overflow);
+      },
+    );
 
 /** The count of a double shift: an immediate, or CL, which is no operand of its own. */
 const doubleCount = (b: Builder, o: Operands): Value =>
@@ -207,18 +226,15 @@ const doubleRight: Double = (b, value, fill, count) => {
 
 const doubleShift =
   (perform: Double): Semantics =>
-  (b, o) => {
-    const value = b.readForWrite(o.dst);
-    const fill = b.read(o.src);
-    const count = maskedCount(b, doubleCount(b, o), value.bits);
-    const result = b.variable(value);
-    b.if(count, () => {
-      const shifted = perform(b, value, fill, count);
-      b.assign(result, shifted.result);
-      b.flags.result(shifted.result, shifted.carry, b.xor(top(b, value), top(b, shifted.result)));
-    });
-    b.write(o.dst, result);
-  };
+  (b, o) =>
+    byCount(
+      b,
+      o.dst,
+      () => doubleCount(b, o),
+      (value, count) => perform(b, value, b.read(o.src), count),
+      ({ result, carry }, value) =>
+        b.flags.result(result, carry, b.xor(top(b, value), top(b, result))),
+    );
 
 const BY_COUNT =
   'rm8_imm8 rm16_imm8 rm32_imm8 rm64_imm8 rm8_1 rm16_1 rm32_1 rm64_1 rm8_CL rm16_CL rm32_CL rm64_CL';
