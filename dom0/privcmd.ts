@@ -3,7 +3,9 @@
  * Spec: hypervisor/public/privcmd.ts.
  */
 
+import { ERRNO } from '../hypervisor/public/errno.js';
 import type {
+  GrantMapping,
   PrivcmdCall,
   PrivcmdError,
   PrivcmdEvent,
@@ -11,6 +13,8 @@ import type {
   PrivcmdOp,
   PrivcmdOps,
 } from '../hypervisor/public/privcmd.js';
+import { GRANT_COPY } from '../hypervisor/public/privcmd.js';
+import { BounceBuffer } from './bounce-buffer.js';
 
 const PAGE_SIZE = 4096;
 
@@ -19,6 +23,14 @@ export interface PrivcmdChannel {
   send(call: PrivcmdCall): void;
   /** Called once, before anything is sent. */
   listen(receive: (message: PrivcmdMessage) => void): void;
+}
+
+/** Memory that is shared with the hypervisor. */
+export interface SharedMemory {
+  /** All of RAM: what foreignmap and gnttab.map return are offsets into it. */
+  readonly ram: Uint8Array;
+  /** What gnttab.copy copies from and to. */
+  readonly bounce: Uint8Array;
 }
 
 /** The hypervisor answered with an errno. */
@@ -52,6 +64,22 @@ export interface MappedPage {
   unmap(): Promise<void>;
 }
 
+/** A granted page that is held until `unmapGrants`. The guest may change it at any time. */
+export interface MappedGrant {
+  readonly handle: number;
+  readonly bytes: Uint8Array;
+}
+
+/** One copy between a granted page and the bounce buffer. */
+export interface GrantCopy {
+  readonly ref: number;
+  /** First byte in the page; `offset` + `length` is at most a page. */
+  readonly offset: number;
+  readonly length: number;
+  /** First byte in the bounce buffer. */
+  readonly at: number;
+}
+
 export type DomainNotice = Extract<PrivcmdEvent, { event: 'domain' }>;
 
 interface Waiting {
@@ -61,7 +89,8 @@ interface Waiting {
 }
 
 export class Privcmd {
-  /** All of RAM: what foreignmap and gnttab.map return are offsets into it. */
+  /** Where gnttab.copy finds and leaves bytes: whoever copies has taken a part of it first. */
+  readonly bounce: BounceBuffer;
   readonly #ram: Uint8Array;
   readonly #channel: PrivcmdChannel;
   readonly #waiting = new Map<number, Waiting>();
@@ -73,9 +102,10 @@ export class Privcmd {
   #lastId = 0;
   #gone: PrivcmdGone | undefined;
 
-  constructor(channel: PrivcmdChannel, ram: Uint8Array) {
+  constructor(channel: PrivcmdChannel, { ram, bounce }: SharedMemory) {
     this.#channel = channel;
     this.#ram = ram;
+    this.bounce = new BounceBuffer(bounce);
     this.#ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -133,6 +163,69 @@ export class Privcmd {
     };
   }
 
+  /** Maps pages that the domain has granted to domain 0: all of them, or none. @throws PrivcmdRefusal with the first refusal. */
+  async mapGrants(
+    domid: number,
+    refs: readonly number[],
+    { readonly = false } = {},
+  ): Promise<MappedGrant[]> {
+    const { grants } = await this.call('gnttab.map', { domid, refs, readonly });
+    const mapped = grants.flatMap((grant) => ('handle' in grant ? [grant] : []));
+    const refusal = grants.find((grant) => 'status' in grant);
+    if (refusal !== undefined) {
+      await this.unmapGrants(mapped);
+      throw grantRefusal(refusal);
+    }
+    return mapped.map(({ handle, address }) => ({
+      handle,
+      bytes: this.#ram.subarray(address, address + PAGE_SIZE),
+    }));
+  }
+
+  async unmapGrants(grants: readonly { readonly handle: number }[]): Promise<void> {
+    if (grants.length === 0) return;
+    const handles = grants.map(({ handle }) => handle);
+    await this.call('gnttab.unmap', { handles }).catch(ignoreRefusal);
+  }
+
+  /**
+   * To be said of mapped pages after they were written to and before the guest is notified: the processor may know
+   * instructions that were in them. Needs no waiting for: calls keep their order.
+   */
+  grantsWritten(grants: readonly MappedGrant[]): void {
+    if (grants.length === 0) return;
+    const handles = grants.map(({ handle }) => handle);
+    void this.call('gnttab.written', { handles }).catch(ignoreRefusal);
+  }
+
+  /** Copies from the bounce buffer to granted pages. @returns a GNTST status for each copy, 0 if it was done. */
+  copyToGrants(domid: number, copies: readonly GrantCopy[]): Promise<Int8Array> {
+    return this.#copyGrants(domid, copies, true);
+  }
+
+  /** Copies from granted pages to the bounce buffer. @returns a GNTST status for each copy, 0 if it was done. */
+  copyFromGrants(domid: number, copies: readonly GrantCopy[]): Promise<Int8Array> {
+    return this.#copyGrants(domid, copies, false);
+  }
+
+  async #copyGrants(
+    domid: number,
+    grantCopies: readonly GrantCopy[],
+    toGuest: boolean,
+  ): Promise<Int8Array> {
+    const { REF, OFFSET, LENGTH, AT, WORDS } = GRANT_COPY;
+    const copies = new Uint32Array(grantCopies.length * WORDS);
+    for (const [n, { ref, offset, length, at }] of grantCopies.entries()) {
+      const word = n * WORDS;
+      copies[word + REF] = ref;
+      copies[word + OFFSET] = offset;
+      copies[word + LENGTH] = length;
+      copies[word + AT] = at;
+    }
+    const { statuses } = await this.call('gnttab.copy', { domid, toGuest, copies });
+    return statuses;
+  }
+
   /** @returns how to stop. */
   onDomain(listener: (notice: DomainNotice) => void): () => void {
     this.#domainListeners.add(listener);
@@ -186,6 +279,11 @@ export class Privcmd {
         break;
     }
   }
+}
+
+function grantRefusal({ status, why }: Extract<GrantMapping, { why: string }>): PrivcmdRefusal {
+  const error = { number: -ERRNO.EINVAL, message: why, detail: { status } };
+  return new PrivcmdRefusal('gnttab.map', { errno: 'EINVAL', ...error });
 }
 
 /** Undoing what a dead domain has taken along is no mistake. */

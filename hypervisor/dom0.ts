@@ -1,15 +1,15 @@
 /**
- * Domain 0, which is the main thread: its event channels (handed over in batches), the grants and frames of others that it
- * has mapped (it reads RAM itself, so mapping means holding the frame).
+ * Domain 0, which is the main thread: its event channels (handed over in batches), and the frames of others that it has
+ * mapped (it reads RAM itself, so mapping means holding the frame).
  */
 
 import type { Domain } from './common/domain.js';
 import type { FramePool } from './common/frame-pool.js';
 import { ControlError, checked } from './control-error.js';
+import { Dom0Grants } from './dom0-grants.js';
 import type { HypervisorHost } from './host.js';
 import type { Ram } from './machine/ram.js';
 import { asMfn, type Frame } from './machine/types.js';
-import { GNTST } from './public/grant-table.js';
 
 /** A guest that notifies in a loop makes one message in this time. */
 const FLUSH_INTERVAL_NS = 50_000;
@@ -30,6 +30,7 @@ export interface Dom0Parts {
 export class Dom0 {
   /** A domain without memory and vCPUs. */
   readonly domain: Domain;
+  readonly grants: Dom0Grants;
   readonly #host: HypervisorHost;
   readonly #ram: Ram;
   readonly #frames: FramePool;
@@ -41,6 +42,7 @@ export class Dom0 {
 
   constructor(domain: Domain, pending: Set<number>, parts: Dom0Parts) {
     this.domain = domain;
+    this.grants = new Dom0Grants(domain, parts);
     this.#pending = pending;
     this.#host = parts.host;
     this.#ram = parts.ram;
@@ -79,39 +81,6 @@ export class Dom0 {
   close(port: number): null {
     checked(this.domain.events.close(port), `port ${port} is not open`);
     this.#pending.delete(port);
-    return null;
-  }
-
-  /** Holds a granted frame. @throws ControlError with the grant status in its detail. */
-  mapGrant(granter: Domain, ref: number, write: boolean): { handle: number; address: number } {
-    const { maptrack } = this.domain.grants;
-    if (maptrack.isFull) throw new ControlError('ENOSPC', 'domain 0 has too many grants mapped');
-    const grant = granter.grants.acquire(ref, this.domain.id, write);
-    if (grant.status !== GNTST.okay) {
-      throw new ControlError('EINVAL', grant.why, { status: grant.status });
-    }
-    this.#frames.hold(grant.frame);
-    const handle = maptrack.add({
-      granter: granter.grants,
-      ref,
-      write,
-      frame: grant.frame,
-      alias: undefined,
-      flags: 0,
-      hostMapped: true,
-      deviceMapped: false,
-    });
-    return { handle, address: this.#ram.addressOf(grant.frame) };
-  }
-
-  unmapGrant(handle: number): null {
-    const { maptrack } = this.domain.grants;
-    const mapping = maptrack.lookup(handle);
-    if (!mapping) throw new ControlError('EINVAL', `there is no grant handle ${handle}`);
-    // dom0 writes to RAM behind the processor's back; the page may hold a program read from a disk.
-    if (mapping.write) this.#frameWritten(mapping.frame);
-    maptrack.remove(handle);
-    this.#frames.drop(mapping.frame);
     return null;
   }
 

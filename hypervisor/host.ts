@@ -9,6 +9,8 @@ export interface HypervisorHost {
   receive(): PrivcmdCall | undefined;
   /** Index 0 changes whenever dom0 has sent something. */
   readonly doorbell: Int32Array;
+  /** dom0's bounce buffer: what gnttab.copy copies from and to. Shared with dom0; the hypervisor keeps nothing in it. */
+  readonly bounce: Uint8Array;
   send(message: PrivcmdMessage): void;
   /** Sleeps until the doorbell no longer reads `seen`, or the time is over. Undefined waits for the doorbell alone. */
   waitForInput(timeoutMs: number | undefined, seen: number): void;

@@ -41,7 +41,7 @@ export async function startService(
   log: (line: string) => void = () => undefined,
   machine: Machine = new HypervisorThread(options.memory),
 ): Promise<Service> {
-  const privcmd = new Privcmd(machine, machine.ram); // dom0's door to the hypervisor
+  const privcmd = new Privcmd(machine, machine); // dom0's door to the hypervisor
   const end = { wanted: false };
   const failed = watchMachine(machine, privcmd, end);
   await privcmd.ready; // the hypervisor takes calls

@@ -4,6 +4,7 @@
  */
 
 import type { ErrnoName } from './errno.js';
+import type { GrantStatus } from './grant-table.js';
 import type { ShutdownReason } from './sched.js';
 
 export interface CreateDomain {
@@ -97,6 +98,23 @@ export interface HypercallStats {
   readonly missing: Readonly<Record<string, number>>;
 }
 
+/** A grant that was mapped: its handle, and its byte address in RAM. Or why it was not. */
+export type GrantMapping =
+  | { readonly handle: number; readonly address: number }
+  | { readonly status: GrantStatus; readonly why: string };
+
+/** The numbers of one copy of gnttab.copy, in this order. */
+export const GRANT_COPY = {
+  REF: 0,
+  /** First byte within the granted frame. */
+  OFFSET: 1,
+  /** Bytes; OFFSET + LENGTH is at most a page. */
+  LENGTH: 2,
+  /** First byte within dom0's bounce buffer. */
+  AT: 3,
+  WORDS: 4,
+} as const;
+
 /** Each operation: what is asked, what is answered. */
 export interface PrivcmdOps {
   createdomain: { args: CreateDomain; result: CreatedDomain };
@@ -120,11 +138,22 @@ export interface PrivcmdOps {
   'evtchn.alloc_unbound': { args: { remoteDom: number }; result: { port: number } };
   'evtchn.send': { args: { port: number }; result: null };
   'evtchn.close': { args: { port: number }; result: null };
+  /** Holds granted frames until they are unmapped, whatever becomes of the domain; one answer per reference, in order. */
   'gnttab.map': {
-    args: { domid: number; ref: number; readonly?: boolean };
-    result: { handle: number; address: number };
+    args: { domid: number; refs: readonly number[]; readonly?: boolean };
+    result: { grants: readonly GrantMapping[] };
   };
-  'gnttab.unmap': { args: { handle: number }; result: null };
+  'gnttab.unmap': { args: { handles: readonly number[] }; result: null };
+  /** dom0 has written to frames it keeps mapped: what the processor knows of their old contents is out of date. */
+  'gnttab.written': { args: { handles: readonly number[] }; result: null };
+  /**
+   * Copies between granted frames of a domain and dom0's bounce buffer, one after the other; one GNTST status per copy.
+   * `copies` holds GRANT_COPY.WORDS numbers for each: GRANT_COPY says which.
+   */
+  'gnttab.copy': {
+    args: { domid: number; toGuest: boolean; copies: Uint32Array };
+    result: { statuses: Int8Array };
+  };
   /** Byte address in RAM of a frame of the domain. Holds the frame until foreignunmap. */
   foreignmap: { args: { domid: number; mfn: number }; result: { address: number } };
   foreignunmap: { args: { domid: number; mfn: number }; result: null };

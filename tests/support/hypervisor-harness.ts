@@ -57,6 +57,8 @@ export interface HarnessOptions {
 export class Harness {
   readonly ram: Ram;
   readonly clock: Clock;
+  /** What gnttab.copy copies from and to. */
+  readonly bounce = new Uint8Array(new SharedArrayBuffer(64 * 1024));
   readonly hypervisor: Hypervisor;
   /** Everything the hypervisor has said unasked. */
   readonly events: PrivcmdEvent[] = [];
@@ -77,6 +79,7 @@ export class Harness {
       clock: this.clock,
       host: {
         doorbell,
+        bounce: this.bounce,
         receive: () => this.#inbox.shift(),
         send: (message) => this.#take(message),
         // Nobody can ring while this thread sleeps: without a timer there is nothing to wait for, and a timer may be

@@ -1,6 +1,7 @@
 /** The hypervisor whole, driven by hand in this thread: the life of domains, privcmd's answers, frames to the frame. */
 
 import { describe, expect, test } from 'vitest';
+import { GNTST } from '../../hypervisor/public/grant-table.js';
 import type { CreateDomain } from '../../hypervisor/public/privcmd.js';
 import { TRACE_CLASS } from '../../hypervisor/public/trace.js';
 import { Harness, image, Refused } from '../support/hypervisor-harness.js';
@@ -120,13 +121,14 @@ describe('life', () => {
     const { domid, storeMfn } = h.call('createdomain', config());
     h.call('foreignmap', { domid, mfn: storeMfn });
     h.call('foreignmap', { domid, mfn: storeMfn });
-    const { address } = h.call('gnttab.map', { domid, ref: 1 });
-    expect(address).toBe(h.call('foreignmap', { domid, mfn: storeMfn }).address);
+    const { address } = h.call('foreignmap', { domid, mfn: storeMfn });
+    const { grants } = h.call('gnttab.map', { domid, refs: [1] });
+    expect(grants).toEqual([{ handle: 0, address }]);
     h.call('destroydomain', { domid });
     expect(h.freeFrames).toBe(free - 1);
     for (let n = 0; n < 3; n++) h.call('foreignunmap', { domid, mfn: storeMfn });
     expect(h.freeFrames).toBe(free - 1);
-    h.call('gnttab.unmap', { handle: 0 });
+    h.call('gnttab.unmap', { handles: [0] });
     expect(h.freeFrames).toBe(free);
   });
 
@@ -175,11 +177,44 @@ describe('refusals', () => {
     expect(h.call('getdomaininfolist', {})).toHaveLength(1);
   });
 
+  test('dom0 copies to and from granted pages, each copy with a status of its own', () => {
+    const h = new Harness();
+    const { domid, storeMfn } = h.call('createdomain', config());
+    const { address } = h.call('foreignmap', { domid, mfn: storeMfn });
+    const page = h.ram.u8.subarray(address, address + 4096);
+    h.bounce.set([1, 2, 3, 4], 8000);
+    const copy = (toGuest: boolean, ...copies: number[]) => [
+      ...h.call('gnttab.copy', { domid, toGuest, copies: Uint32Array.from(copies) }).statuses,
+    ];
+    const last = h.bounce.length - 4;
+    // biome-ignore format: one row per copy: reference, offset in the page, length, offset in the buffer
+    const toGuest = [
+      1,   4092, 4, 8000,
+      1,   4093, 4, 8000,
+      77,  0,    4, 8000,
+      1,   16,   2, 8002,
+      1,   16,   5, last,
+      1, 0xffff_ffff, 2, 0,
+    ];
+    expect(copy(true, ...toGuest)).toEqual([0, -10, -1, 0, -10, -10]);
+    expect([...page.subarray(4090)]).toEqual([0, 0, 1, 2, 3, 4]);
+    expect([...page.subarray(15, 19)]).toEqual([0, 3, 4, 0]);
+    expect(copy(false, 1, 4094, 2, last + 2)).toEqual([0]);
+    expect([...h.bounce.subarray(last)]).toEqual([0, 0, 3, 4]);
+    expect(h.bugs).toBe(0);
+  });
+
   test('grants, frames and ports that are none', () => {
     const h = new Harness();
     const { domid } = h.call('createdomain', config());
-    expect(refusal(() => h.call('gnttab.map', { domid, ref: 77 })).detail).toEqual({ status: -1 });
-    expect(refusal(() => h.call('gnttab.unmap', { handle: 3 })).errno).toBe('EINVAL');
+    expect(h.call('gnttab.map', { domid, refs: [1, 77, 100_000] }).grants).toEqual([
+      { handle: 0, address: expect.any(Number) },
+      { status: GNTST.general_error, why: expect.stringContaining('77') },
+      { status: GNTST.bad_gntref, why: expect.stringContaining('100000') },
+    ]);
+    expect(refusal(() => h.call('gnttab.unmap', { handles: [0, 3] })).errno).toBe('EINVAL');
+    expect(refusal(() => h.call('gnttab.written', { handles: [3] })).errno).toBe('EINVAL');
+    h.call('gnttab.unmap', { handles: [0] });
     expect(refusal(() => h.call('foreignmap', { domid, mfn: 99_999_999 })).errno).toBe('EINVAL');
     expect(refusal(() => h.call('foreignunmap', { domid, mfn: 1 })).errno).toBe('EINVAL');
     expect(refusal(() => h.call('evtchn.send', { port: 1 })).errno).toBe('EINVAL');

@@ -1,7 +1,7 @@
 /** Main thread's side of the hypervisor's Worker: starts it, carries privcmd, notices its end. */
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import type { PrivcmdChannel } from '../../dom0/privcmd.js';
+import type { PrivcmdChannel, SharedMemory } from '../../dom0/privcmd.js';
 import { Ram } from '../../hypervisor/machine/ram.js';
 import type { PrivcmdCall, PrivcmdMessage } from '../../hypervisor/public/privcmd.js';
 
@@ -10,22 +10,25 @@ export interface WorkerSeed {
   readonly memory: WebAssembly.Memory;
   /** Index 0 changes whenever something was sent. */
   readonly doorbell: Int32Array;
+  /** dom0's bounce buffer. */
+  readonly bounce: Uint8Array;
   readonly port: MessagePort;
 }
 
 /** The machine with its hypervisor, as the service needs it. */
-export interface Machine extends PrivcmdChannel {
-  /** All of RAM. */
-  readonly ram: Uint8Array;
+export interface Machine extends PrivcmdChannel, SharedMemory {
   /** Resolves when the hypervisor is no more, with the reason. */
   readonly ended: Promise<string>;
   terminate(): Promise<void>;
 }
 
 const MIB = 1024 * 1024;
+/** A ring full of large requests of several disks at once. */
+const BOUNCE_BYTES = 32 * MIB;
 
 export class HypervisorThread implements Machine {
   readonly ram: Uint8Array;
+  readonly bounce = new Uint8Array(new SharedArrayBuffer(BOUNCE_BYTES));
   readonly ended: Promise<string>;
   readonly #worker: Worker;
   readonly #port: MessagePort;
@@ -38,7 +41,14 @@ export class HypervisorThread implements Machine {
     this.ram = ram.u8;
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    const workerData: WorkerSeed = { memory: ram.memory, doorbell: this.#doorbell, port: port2 };
+    const { memory: guestMemory } = ram;
+    const doorbell = this.#doorbell;
+    const workerData: WorkerSeed = {
+      memory: guestMemory,
+      doorbell,
+      bounce: this.bounce,
+      port: port2,
+    };
     const url = new URL('./worker.mjs', import.meta.url);
     this.#worker = new Worker(url, { workerData, transferList: [port2], name: 'hypervisor' });
     this.ended = new Promise((resolve) => {

@@ -21,14 +21,16 @@ function hostClock(): Clock {
 /** Calls come in batches; the replies to a batch go back as one message, everything else at once. */
 class Mailbox implements HypervisorHost {
   readonly doorbell: Int32Array;
+  readonly bounce: Uint8Array;
   readonly #port: MessagePort;
   #calls: readonly PrivcmdCall[] = [];
   #next = 0;
   #replies: PrivcmdMessage[] = [];
 
-  constructor(port: MessagePort, doorbell: Int32Array) {
+  constructor({ port, doorbell, bounce }: WorkerSeed) {
     this.#port = port;
     this.doorbell = doorbell;
+    this.bounce = bounce;
   }
 
   receive(): PrivcmdCall | undefined {
@@ -60,13 +62,13 @@ class Mailbox implements HypervisorHost {
   }
 }
 
-const { memory, doorbell, port } = workerData as WorkerSeed;
-const mailbox = new Mailbox(port, doorbell);
+const seed = workerData as WorkerSeed;
+const mailbox = new Mailbox(seed);
 const hypervisor = new Hypervisor({
-  ram: new Ram(memory),
+  ram: new Ram(seed.memory),
   clock: hostClock(),
   host: mailbox,
 });
 hypervisor.run();
 mailbox.flush();
-port.close();
+seed.port.close();
