@@ -1,0 +1,162 @@
+/**
+ * A learning switch: frames go to the port where their destination was last seen, or to all others.
+ * Spec: IEEE 802.1D §7 (MAC bridges), without spanning trees: its ports end at guests, not at other bridges.
+ */
+
+import type { NetworkHost } from './host.js';
+import { isMulticast, MAC_SIZE, type Mac, parseMac, readMac } from './mac.js';
+import { MacTable } from './mac-table.js';
+import {
+  type AttachOptions,
+  type CapturedPacket,
+  type CaptureSink,
+  type DropReason,
+  type Frame,
+  MAX_FRAME,
+  MIN_FRAME,
+  type PortCounters,
+  type PortOwner,
+  type Switch,
+  type SwitchPort,
+} from './port.js';
+import { read32 } from './wire.js';
+
+interface Tap {
+  readonly port: SwitchPort | undefined;
+  readonly sink: CaptureSink;
+}
+
+interface Count {
+  frames: number;
+  bytes: number;
+}
+
+/** Addresses 01:80:c2:00:00:00 to 0f belong to the link itself and are never forwarded: 802.1D table 7-10. */
+const RESERVED_GROUP = 0x0180_c200;
+
+class Port implements SwitchPort {
+  readonly owner: PortOwner;
+  /** The only address it may use, if there is one. */
+  readonly only: Mac | undefined;
+  readonly sent: Count = { frames: 0, bytes: 0 };
+  readonly received: Count = { frames: 0, bytes: 0 };
+  // biome-ignore format: one row per reason
+  readonly drops: Record<DropReason, number> =
+    { spoofed: 0, 'too-long': 0, truncated: 0, malformed: 0, rate: 0, full: 0, 'no-route': 0 };
+  readonly #switch: LearningSwitch;
+  open = true;
+
+  constructor(network: LearningSwitch, owner: PortOwner, only: Mac | undefined) {
+    this.#switch = network;
+    this.owner = owner;
+    this.only = only;
+  }
+
+  get name(): string {
+    return this.owner.name;
+  }
+
+  get counters(): PortCounters {
+    const { sent, received, drops } = this;
+    return { sent: { ...sent }, received: { ...received }, drops: { ...drops } };
+  }
+
+  send(frame: Frame): void {
+    if (this.open) this.#switch.accept(this, frame);
+  }
+
+  close(): void {
+    this.open = false;
+    this.#switch.detach(this);
+  }
+}
+
+export class LearningSwitch implements Switch {
+  readonly name: string;
+  readonly #host: NetworkHost;
+  readonly #ports = new Set<Port>();
+  readonly #table = new MacTable<Port>();
+  readonly #taps = new Set<Tap>();
+
+  constructor(name: string, host: NetworkHost) {
+    this.name = name;
+    this.#host = host;
+  }
+
+  attach(owner: PortOwner, { mac, antiSpoof }: AttachOptions): SwitchPort {
+    const own = mac === undefined ? undefined : parseMac(mac);
+    if (antiSpoof && own === undefined) throw new TypeError(`${owner.name}: antiSpoof needs a mac`);
+    const port = new Port(this, owner, antiSpoof ? own : undefined);
+    if (own !== undefined && !this.#table.fix(own, port)) {
+      throw new TypeError(`${owner.name}: ${mac} is another port's address on ${this.name}`);
+    }
+    this.#ports.add(port);
+    return port;
+  }
+
+  /** Everything a frame from a port must be before it goes anywhere. */
+  accept(from: Port, frame: Frame): void {
+    const refusal = this.#examine(from, frame.bytes);
+    if (refusal !== undefined) {
+      from.drops[refusal]++;
+      return;
+    }
+    from.sent.frames++;
+    from.sent.bytes += frame.bytes.length;
+    if (this.#taps.size > 0) this.#show(from, 'sent', frame);
+    this.#forward(from, frame);
+  }
+
+  detach(port: Port): void {
+    this.#ports.delete(port);
+    this.#table.forget(port);
+  }
+
+  capture(port: SwitchPort | undefined, sink: CaptureSink): () => void {
+    const tap: Tap = { port, sink };
+    this.#taps.add(tap);
+    return () => this.#taps.delete(tap);
+  }
+
+  #examine(from: Port, bytes: Uint8Array): DropReason | undefined {
+    if (bytes.length < MIN_FRAME) return 'truncated';
+    if (bytes.length > MAX_FRAME) return 'too-long';
+    const source = readMac(bytes, MAC_SIZE);
+    if (isMulticast(bytes, MAC_SIZE) || source === 0) return 'spoofed';
+    if (from.only !== undefined && source !== from.only) return 'spoofed';
+    if (!this.#table.learn(source, from, this.#host.now())) return 'spoofed';
+    return isReserved(bytes) ? 'no-route' : undefined;
+  }
+
+  #forward(from: Port, frame: Frame): void {
+    const to = isMulticast(frame.bytes, 0)
+      ? undefined
+      : this.#table.lookup(readMac(frame.bytes, 0), this.#host.now());
+    if (to === from) from.drops['no-route']++;
+    else if (to) this.#deliver(to, frame);
+    else for (const port of this.#ports) if (port !== from) this.#deliver(port, frame);
+  }
+
+  #deliver(to: Port, frame: Frame): void {
+    if (!to.owner.receive(frame)) {
+      to.drops.full++;
+      return;
+    }
+    to.received.frames++;
+    to.received.bytes += frame.bytes.length;
+    if (this.#taps.size > 0) this.#show(to, 'received', frame);
+  }
+
+  /** Captures of all ports see a frame once, where it enters. */
+  #show(at: Port, direction: CapturedPacket['direction'], { bytes }: Frame): void {
+    for (const { port, sink } of this.#taps) {
+      if (port === undefined ? direction !== 'sent' : port !== at) continue;
+      const timestampNs = this.#host.wallClockNs();
+      const originalLength = bytes.length;
+      sink({ timestampNs, bytes: bytes.slice(), originalLength, port: at.name, direction });
+    }
+  }
+}
+
+const isReserved = (bytes: Uint8Array): boolean =>
+  read32(bytes, 0) === RESERVED_GROUP && bytes[4] === 0 && (bytes[5] ?? 0) < 0x10;

@@ -1,0 +1,12 @@
+/**
+ * Numbers in network byte order. Reading beyond the end gives zeros and writing there is nothing: what a guest sent is
+ * never an exception.
+ */
+
+export const read8 = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0;
+
+export const read16 = (bytes: Uint8Array, at: number): number =>
+  (read8(bytes, at) << 8) | read8(bytes, at + 1);
+
+export const read32 = (bytes: Uint8Array, at: number): number =>
+  ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
