@@ -92,7 +92,7 @@ export interface SwitchPort {
   close(): void;
 }
 
-/** A frame as a capture sees it: cut at nothing. The bytes are the capture's own. */
+/** A frame as a capture sees it: checksums completed, cut at nothing. The bytes are the capture's own. */
 export interface CapturedPacket {
   /** Since 1970. */
   readonly timestampNs: bigint;

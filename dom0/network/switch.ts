@@ -6,6 +6,7 @@
 import type { NetworkHost } from './host.js';
 import { isMulticast, MAC_SIZE, type Mac, parseMac, readMac } from './mac.js';
 import { MacTable } from './mac-table.js';
+import { adaptFrame, completedCopy, type FrameTaker } from './offload.js';
 import {
   type AttachOptions,
   type CapturedPacket,
@@ -16,10 +17,17 @@ import {
   MIN_FRAME,
   type PortCounters,
   type PortOwner,
+  type RateLimit,
   type Switch,
   type SwitchPort,
 } from './port.js';
+import { RateLimiter } from './rate-limit.js';
 import { read32 } from './wire.js';
+
+interface PortOptions {
+  readonly only: Mac | undefined;
+  readonly rate: RateLimit | undefined;
+}
 
 interface Tap {
   readonly port: SwitchPort | undefined;
@@ -34,7 +42,7 @@ interface Count {
 /** Addresses 01:80:c2:00:00:00 to 0f belong to the link itself and are never forwarded: 802.1D table 7-10. */
 const RESERVED_GROUP = 0x0180_c200;
 
-class Port implements SwitchPort {
+class Port implements SwitchPort, FrameTaker {
   readonly owner: PortOwner;
   /** The only address it may use, if there is one. */
   readonly only: Mac | undefined;
@@ -44,12 +52,15 @@ class Port implements SwitchPort {
   readonly drops: Record<DropReason, number> =
     { spoofed: 0, 'too-long': 0, truncated: 0, malformed: 0, rate: 0, full: 0, 'no-route': 0 };
   readonly #switch: LearningSwitch;
-  open = true;
+  readonly #limiter: RateLimiter | undefined;
+  #open = true;
 
-  constructor(network: LearningSwitch, owner: PortOwner, only: Mac | undefined) {
+  constructor(network: LearningSwitch, host: NetworkHost, owner: PortOwner, options: PortOptions) {
     this.#switch = network;
     this.owner = owner;
-    this.only = only;
+    this.only = options.only;
+    const { rate } = options;
+    if (rate) this.#limiter = new RateLimiter(host, rate, (frame) => network.forward(this, frame));
   }
 
   get name(): string {
@@ -62,11 +73,28 @@ class Port implements SwitchPort {
   }
 
   send(frame: Frame): void {
-    if (this.open) this.#switch.accept(this, frame);
+    if (!this.#open) return;
+    const refusal = this.#switch.examine(this, frame.bytes);
+    if (refusal !== undefined) this.drops[refusal]++;
+    else if (!this.#limiter) this.#switch.forward(this, frame);
+    else if (!this.#limiter.pass(frame)) this.drops.rate++;
+  }
+
+  /** A frame for the owner, in a form it can take. */
+  take(frame: Frame): void {
+    if (!this.#open) return;
+    if (!this.owner.receive(frame)) {
+      this.drops.full++;
+      return;
+    }
+    this.received.frames++;
+    this.received.bytes += frame.bytes.length;
+    this.#switch.show(this, 'received', frame);
   }
 
   close(): void {
-    this.open = false;
+    this.#open = false;
+    this.#limiter?.close();
     this.#switch.detach(this);
   }
 }
@@ -83,28 +111,15 @@ export class LearningSwitch implements Switch {
     this.#host = host;
   }
 
-  attach(owner: PortOwner, { mac, antiSpoof }: AttachOptions): SwitchPort {
+  attach(owner: PortOwner, { mac, antiSpoof, rate }: AttachOptions): SwitchPort {
     const own = mac === undefined ? undefined : parseMac(mac);
     if (antiSpoof && own === undefined) throw new TypeError(`${owner.name}: antiSpoof needs a mac`);
-    const port = new Port(this, owner, antiSpoof ? own : undefined);
+    const port = new Port(this, this.#host, owner, { only: antiSpoof ? own : undefined, rate });
     if (own !== undefined && !this.#table.fix(own, port)) {
       throw new TypeError(`${owner.name}: ${mac} is another port's address on ${this.name}`);
     }
     this.#ports.add(port);
     return port;
-  }
-
-  /** Everything a frame from a port must be before it goes anywhere. */
-  accept(from: Port, frame: Frame): void {
-    const refusal = this.#examine(from, frame.bytes);
-    if (refusal !== undefined) {
-      from.drops[refusal]++;
-      return;
-    }
-    from.sent.frames++;
-    from.sent.bytes += frame.bytes.length;
-    if (this.#taps.size > 0) this.#show(from, 'sent', frame);
-    this.#forward(from, frame);
   }
 
   detach(port: Port): void {
@@ -118,7 +133,8 @@ export class LearningSwitch implements Switch {
     return () => this.#taps.delete(tap);
   }
 
-  #examine(from: Port, bytes: Uint8Array): DropReason | undefined {
+  /** @returns why a frame from that port goes nowhere, undefined if it is fit to. */
+  examine(from: Port, bytes: Uint8Array): DropReason | undefined {
     if (bytes.length < MIN_FRAME) return 'truncated';
     if (bytes.length > MAX_FRAME) return 'too-long';
     const source = readMac(bytes, MAC_SIZE);
@@ -128,34 +144,36 @@ export class LearningSwitch implements Switch {
     return isReserved(bytes) ? 'no-route' : undefined;
   }
 
-  #forward(from: Port, frame: Frame): void {
+  forward(from: Port, frame: Frame): void {
+    from.sent.frames++;
+    from.sent.bytes += frame.bytes.length;
+    this.show(from, 'sent', frame);
     const to = isMulticast(frame.bytes, 0)
       ? undefined
       : this.#table.lookup(readMac(frame.bytes, 0), this.#host.now());
     if (to === from) from.drops['no-route']++;
-    else if (to) this.#deliver(to, frame);
-    else for (const port of this.#ports) if (port !== from) this.#deliver(port, frame);
+    else if (to) deliver(to, frame);
+    else for (const port of this.#ports) if (port !== from) deliver(port, frame);
   }
 
-  #deliver(to: Port, frame: Frame): void {
-    if (!to.owner.receive(frame)) {
-      to.drops.full++;
-      return;
-    }
-    to.received.frames++;
-    to.received.bytes += frame.bytes.length;
-    if (this.#taps.size > 0) this.#show(to, 'received', frame);
-  }
-
-  /** Captures of all ports see a frame once, where it enters. */
-  #show(at: Port, direction: CapturedPacket['direction'], { bytes }: Frame): void {
+  /** Captures of all ports see a frame once, where it enters; those of one port both ways. */
+  show(
+    at: Port,
+    direction: CapturedPacket['direction'],
+    { bytes, checksumBlank, gso }: Frame,
+  ): void {
     for (const { port, sink } of this.#taps) {
       if (port === undefined ? direction !== 'sent' : port !== at) continue;
+      const copy = checksumBlank || gso ? completedCopy(bytes).slice() : bytes.slice();
       const timestampNs = this.#host.wallClockNs();
-      const originalLength = bytes.length;
-      sink({ timestampNs, bytes: bytes.slice(), originalLength, port: at.name, direction });
+      sink({ timestampNs, bytes: copy, originalLength: copy.length, port: at.name, direction });
     }
   }
+}
+
+function deliver(to: Port, frame: Frame): void {
+  const refusal = adaptFrame(frame, to.owner.capabilities(), to);
+  if (refusal !== undefined) to.drops[refusal]++;
 }
 
 const isReserved = (bytes: Uint8Array): boolean =>

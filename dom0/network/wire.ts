@@ -10,3 +10,13 @@ export const read16 = (bytes: Uint8Array, at: number): number =>
 
 export const read32 = (bytes: Uint8Array, at: number): number =>
   ((read16(bytes, at) << 16) | read16(bytes, at + 2)) >>> 0;
+
+export function write16(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 8;
+  bytes[at + 1] = value;
+}
+
+export function write32(bytes: Uint8Array, at: number, value: number): void {
+  write16(bytes, at, value >>> 16);
+  write16(bytes, at + 2, value);
+}

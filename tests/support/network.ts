@@ -101,7 +101,7 @@ export class Station implements PortOwner {
   }
 }
 
-const macBytes = (mac: string): Uint8Array =>
+export const macBytes = (mac: string): Uint8Array =>
   Uint8Array.from(mac.split(':'), (byte) => Number.parseInt(byte, 16));
 
 /** A frame of an Ethernet type that is for experiments (88b5), or of another. */
