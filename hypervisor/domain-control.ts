@@ -168,9 +168,7 @@ export class DomainControl {
 
   /** Loads the image; the builder offers domain 0 the ports and pages of XenStore and the console. */
   #build(domain: Domain, args: CreateDomain): CreatedDomain {
-    const { kernel, ramdisk, memoryPages, cmdline = '' } = args;
-    const request = { kernel, cmdline, memoryPages, ...(ramdisk && { ramdisk }) };
-    const built = buildDomain(this.#parts.pv, domain, request);
+    const built = buildDomain(this.#parts.pv, domain, args);
     if (isImageError(built)) throw asControlError(built);
     return { domid: domain.id, ...built };
   }

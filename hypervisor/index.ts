@@ -96,6 +96,7 @@ export class Hypervisor {
       cpuid: (leaf, subleaf) => this.#pv.cpuid(leaf, subleaf),
       readTsc: () => this.#readTsc(),
       hypervisorRange: (va, access) => this.#pv.hypervisorRange(va, access),
+      unshare: (mfn) => this.#pv.unshare(mfn),
       readDescriptor: (selector) => this.#pv.readDescriptor(selector),
     };
   }
@@ -295,6 +296,7 @@ export class Hypervisor {
     return {
       totalFrames: this.#frames.total,
       freeFrames: this.#frames.free,
+      sharedFrames: this.#frames.shared.reserved,
       uptime: this.#setup.clock.now(),
       domains: this.#domains.size - 1,
       retired: this.#processor.retired,

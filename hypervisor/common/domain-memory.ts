@@ -24,6 +24,7 @@ export class DomainMemory<D> {
     this.#hooks = hooks;
     this.maxPages = maxPages;
     this.machineFrames = new MachineFrames(map);
+    map.unshare = (mfn) => this.unshare(mfn);
   }
 
   allocatePage(): Mfn | undefined {
@@ -31,6 +32,46 @@ export class DomainMemory<D> {
     const page = this.allocate('ram');
     if (page) this.totPages++;
     return page?.mfn;
+  }
+
+  /**
+   * A page of an image: the frame of a domain that has the same page and has not written to it, or a fresh one.
+   * @param fill puts the page's bytes into a fresh frame.
+   */
+  allocateImagePage(image: string, offset: number, fill: (frame: Frame) => void): Mfn | undefined {
+    const { shared } = this.#pool;
+    const known = shared.find(image, offset);
+    if (this.totPages >= this.maxPages || (known !== undefined && this.#pool.free === 0)) {
+      return undefined;
+    }
+    const frame = known ?? this.#pool.allocate();
+    if (frame === undefined) return undefined;
+    const mfn = this.machineFrames.add(frame, 'ram');
+    if (mfn === undefined) {
+      if (known === undefined) this.#pool.release(frame);
+      return undefined;
+    }
+    if (known === undefined) {
+      fill(frame);
+      shared.add(image, offset, frame);
+    } else {
+      shared.addUser(frame);
+    }
+    this.#map.setShared(mfn, frame);
+    this.#hooks.pageAdded(this.#domain, mfn, frame, 'ram');
+    this.totPages++;
+    return mfn;
+  }
+
+  /** Makes a shared page the domain's own. @returns its frame. Nothing happens to one that is its own. */
+  unshare(mfn: Mfn): Frame {
+    const shared = this.#map.peek(mfn);
+    if (shared === undefined) throw new Error(`MFN ${mfn} has no frame`);
+    if (!this.#map.isShared(mfn)) return shared;
+    const own = this.#pool.unshare(shared);
+    this.#map.set(mfn, own);
+    if (own !== shared) this.#hooks.pageMoved(this.#domain);
+    return own;
   }
 
   allocateBlock(order: number): Mfn | undefined {
@@ -51,7 +92,7 @@ export class DomainMemory<D> {
 
   releasePage(mfn: Mfn): void {
     const kind = this.machineFrames.kindOf(mfn);
-    const frame = this.#map.lookup(mfn);
+    const frame = this.#map.peek(mfn);
     if (frame === undefined || kind === undefined) return;
     this.#remove(mfn, frame);
     if (kind === 'ram') this.totPages--;
@@ -104,6 +145,7 @@ export class DomainMemory<D> {
     this.#map.forEach((_, frame) => {
       this.#pool.release(frame);
     });
+    this.#pool.shared.forgetEmpty();
     this.totPages = 0;
   }
 

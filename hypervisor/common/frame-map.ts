@@ -2,7 +2,10 @@
  * A domain's machine-frame space: MFN to host frame. It lies in RAM because the page walker reads it there.
  *
  *   root frame: 1024 u32, byte address of a leaf or 0       leaf: 1024 u32, host frame or 0
- *   frame = u32[u32[root + (mfn >>> 10) * 4] + (mfn & 1023) * 4]
+ *   entry = u32[u32[root + (mfn >>> 10) * 4] + (mfn & 1023) * 4]
+ *   entry:  31 SHARED: other domains have the frame as well, it may only be read     19-0 host frame
+ *
+ * Frame numbers are only ever shifted left by 12 on the way to an address, which loses the flag: readers need not mask it.
  */
 
 import { PAGE_SIZE } from '../machine/layout.js';
@@ -20,6 +23,9 @@ export interface FrameSource {
 /** Most MFNs a domain can have. */
 export const MAX_MFNS = LEAF_ENTRIES * LEAF_ENTRIES;
 
+/** Flag of an entry. */
+export const SHARED_ENTRY = 0x8000_0000;
+
 export class FrameMap {
   /** Byte address of the root. */
   readonly root: HostAddr;
@@ -28,6 +34,10 @@ export class FrameMap {
   readonly #u32: Uint32Array;
   readonly #hostFrames: FrameSource;
   readonly #tables: Frame[] = [];
+  /** Makes a shared frame the domain's own; set by who shares frames. */
+  unshare: (mfn: Mfn) => Frame = () => {
+    throw new Error('nobody shares frames here');
+  };
 
   /**
    * Allocates the root and every leaf.
@@ -50,16 +60,29 @@ export class FrameMap {
     return 1 + Math.ceil(capacity / LEAF_ENTRIES);
   }
 
-  /** @returns the host frame, undefined if the domain has no such MFN. */
+  /** @returns the host frame, the domain's own and no other's; undefined if the domain has no such MFN. */
   lookup(mfn: Mfn): Frame | undefined {
-    if (!(mfn >= 0 && mfn < this.capacity)) return undefined;
-    const frame = this.#u32[this.#slot(mfn)];
-    return frame ? asFrame(frame) : undefined;
+    return this.isShared(mfn) ? this.unshare(mfn) : this.peek(mfn);
+  }
+
+  /** @returns the host frame, which may be shared: to be read, or to be given up. */
+  peek(mfn: Mfn): Frame | undefined {
+    const frame = this.#entry(mfn) & ~SHARED_ENTRY;
+    return frame === 0 ? undefined : asFrame(frame);
+  }
+
+  isShared(mfn: Mfn): boolean {
+    return this.#entry(mfn) >= SHARED_ENTRY;
   }
 
   /** Gives an MFN below `capacity` a frame. */
   set(mfn: Mfn, frame: Frame): void {
     this.#u32[this.#slot(mfn)] = frame;
+  }
+
+  /** Gives an MFN a frame that it may only read. */
+  setShared(mfn: Mfn, frame: Frame): void {
+    this.#u32[this.#slot(mfn)] = frame + SHARED_ENTRY;
   }
 
   clear(mfn: Mfn): void {
@@ -71,7 +94,7 @@ export class FrameMap {
     for (let base = 0; base < this.capacity; base += LEAF_ENTRIES) {
       const leaf = this.#slot(base as Mfn);
       for (let index = 0; index < LEAF_ENTRIES; index++) {
-        const frame = this.#u32[leaf + index];
+        const frame = (this.#u32[leaf + index] ?? 0) & ~SHARED_ENTRY;
         if (frame) visit((base + index) as Mfn, asFrame(frame));
       }
     }
@@ -80,6 +103,10 @@ export class FrameMap {
   /** Gives the tables back; the map is unusable afterwards. */
   destroy(): void {
     for (const frame of this.#tables.splice(0)) this.#hostFrames.release(frame);
+  }
+
+  #entry(mfn: Mfn): number {
+    return mfn >= 0 && mfn < this.capacity ? (this.#u32[this.#slot(mfn)] ?? 0) : 0;
   }
 
   #slot(mfn: Mfn): number {

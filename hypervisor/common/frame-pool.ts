@@ -1,10 +1,12 @@
 /**
  * Host frames with an owner and, beside it, holders: a grant mapping, a mapping of dom0. A frame goes back to the host when
- * its owner has released it and the last holder has dropped it, whichever comes last.
+ * its owner has released it and the last holder has dropped it, whichever comes last. A frame of an image may have several
+ * owners, as long as none writes to it: shared-frames.ts.
  */
 
 import type { HostFrames } from '../machine/host-frames.js';
 import type { Frame } from '../machine/types.js';
+import { SharedFrames } from './shared-frames.js';
 
 interface Holding {
   count: number;
@@ -16,6 +18,7 @@ export class FramePool {
   readonly #hostFrames: HostFrames;
   readonly #released: (frame: Frame) => void;
   readonly #held = new Map<Frame, Holding>();
+  readonly shared = new SharedFrames();
 
   /** @param released told of each frame that goes back, so that nothing decoded from it stays. */
   constructor(hostFrames: HostFrames, released: (frame: Frame) => void) {
@@ -27,8 +30,9 @@ export class FramePool {
     return this.#hostFrames.total;
   }
 
+  /** Frames that can be allocated: those in reserve for users of shared ones are not among them. */
   get free(): number {
-    return this.#hostFrames.free;
+    return this.#hostFrames.free - this.shared.reserved;
   }
 
   /** Frames that somebody besides their owner holds. */
@@ -38,7 +42,15 @@ export class FramePool {
 
   /** @returns a zeroed frame, undefined if none is left. */
   allocate(): Frame | undefined {
-    return this.#hostFrames.allocate();
+    return this.free > 0 ? this.#hostFrames.allocate() : undefined;
+  }
+
+  /** A user of a shared frame is to have it alone. @returns the frame itself if nobody else uses it, else a copy. */
+  unshare(frame: Frame): Frame {
+    if (!this.shared.drop(frame)) return frame;
+    const copy = this.#hostFrames.allocateCopy(frame);
+    if (copy === undefined) throw new Error('the reserve for shared frames is gone');
+    return copy;
   }
 
   /** Zeroes up to `count` frames ahead of need. @returns whether there are more to zero. */
@@ -46,8 +58,9 @@ export class FramePool {
     return this.#hostFrames.scrub(count);
   }
 
-  /** The owner gives the frame up. */
+  /** The owner, or one of several, gives the frame up. */
   release(frame: Frame): void {
+    if (this.shared.size > 0 && this.shared.drop(frame)) return;
     const holding = this.#held.size > 0 ? this.#held.get(frame) : undefined;
     if (holding) holding.orphan = true;
     else this.#giveBack(frame);

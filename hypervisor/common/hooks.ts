@@ -17,6 +17,8 @@ export interface PageHooks<D> {
   pageAdded(domain: D, mfn: Mfn, frame: Frame, kind: PageKind): void;
   /** The MFN is about to leave the domain's map: forget counts, M2P entry, cached translations. */
   pageRemoved(domain: D, mfn: Mfn, frame: Frame): void;
+  /** An MFN has another frame with the same bytes: forget cached translations. */
+  pageMoved(domain: D): void;
 }
 
 /** Filled in by pv: page types, page tables, the machine-to-physical table. */

@@ -70,6 +70,7 @@ export class Engine implements Processor {
   readonly registers: Registers;
   readonly exit: ExitDetail;
   readonly #ram: Ram;
+  readonly #host: ProcessorHost;
   readonly #u32s: Uint32Array;
   readonly #exports: Exports;
   readonly #code: CodeCache;
@@ -83,6 +84,7 @@ export class Engine implements Processor {
   constructor(ram: Ram, host: ProcessorHost) {
     const built = prepare(ram.u8.length / WASM_PAGE);
     this.#ram = ram;
+    this.#host = host;
     this.#u32s = ram.u32;
     this.registers = new Registers(ram);
     this.exit = new Exit(ram);
@@ -156,8 +158,12 @@ export class Engine implements Processor {
   }
 
   translate(va: VirtAddr, access: number): number {
-    const host = this.#exports.translate(lowHalf(va), highHalf(va), access) >>> 0;
-    return host === 0 ? -1 : host;
+    for (;;) {
+      const host = this.#exports.translate(lowHalf(va), highHalf(va), access) >>> 0;
+      if (host !== 0) return host;
+      if (this.#u32(SLOT.EXIT_REASON) !== INTERNAL.UNSHARE) return -1;
+      this.#unshare();
+    }
   }
 
   frameWritten(frame: Frame): void {
@@ -191,7 +197,13 @@ export class Engine implements Processor {
     if (reason === INTERNAL.DECODE) return this.#decode();
     if (reason === INTERNAL.STRADDLE) return this.#decodeStraddling();
     if (reason === INTERNAL.CODE_HIT) return this.#writeOverCode();
-    return undefined; // STOP, RESYNC
+    if (reason === INTERNAL.UNSHARE) this.#unshare();
+    return undefined; // STOP, RESYNC, UNSHARE
+  }
+
+  #unshare(): void {
+    this.#host.unshare(this.#u32(SLOT.EXIT_FRAME));
+    this.flushTlb();
   }
 
   #decode(): ExitReason | undefined {

@@ -132,6 +132,7 @@ function emitLevels(b: IntegerBuilder, walk: Walk, fault: Label): void {
   const allowed = b.variable(b.const(32, PTE.WRITE | PTE.USER));
   const noExecute = b.variable(b.const(64, 0));
   const entries: { at: Value; low: Value }[] = [];
+  const mapped = b.variable(b.const(32, 0));
   for (const shift of [39, 30, 21, 12]) {
     const index = b.and(b.op('i32.wrap_i64', b.shrU(address, shift)), b.const(32, 511));
     const at = b.add(table, b.shl(index, 3));
@@ -142,12 +143,21 @@ function emitLevels(b: IntegerBuilder, walk: Walk, fault: Label): void {
     if (shift > 12) b.brIf(fault, b.and(low, b.const(32, PTE.LARGE)));
     b.assign(allowed, b.and(allowed, low));
     b.assign(noExecute, b.or(noExecute, entry));
-    b.assign(table, emitFrameLookup(b, entry, fault));
+    b.assign(mapped, emitFrameLookup(b, entry, fault));
+    b.assign(table, b.shl(mapped, 12));
     b.assign(error, b.const(32, 0));
     entries.push({ at, low });
   }
   emitRights(b, { access, error, allowed, noExecute }, fault);
   const isWrite = b.op('i32.eq', access, b.const(32, ACCESS.WRITE));
+  // Only level-1 entries lead to shared frames: a table is its domain's own.
+  b.if(b.and(isWrite, b.shrU(mapped, 31)), () => {
+    setField(b, SLOT.EXIT_REASON, b.const(32, INTERNAL.UNSHARE));
+    const { at } = entries[3] as { at: Value };
+    const mfn = b.and(b.shrU(b.hostLoad(at, 'i64'), 12), b.const(64, 0xff_ffff));
+    setField(b, SLOT.EXIT_FRAME, b.op('i32.wrap_i64', mfn));
+    b.return(b.const(32, 0));
+  });
   entries.forEach(({ at, low }, level) => {
     const dirty = level === 3 ? b.shl(isWrite, 6) : b.const(32, 0);
     const wanted = b.or(low, b.or(dirty, b.const(32, PTE.ACCESSED)));
@@ -156,7 +166,7 @@ function emitLevels(b: IntegerBuilder, walk: Walk, fault: Label): void {
   b.return(table);
 }
 
-/** The host address of the frame an entry names: reserved-bit fault if the domain has no such machine frame. */
+/** The frame map's entry for the frame a PTE names: reserved-bit fault if the domain has no such machine frame. */
 function emitFrameLookup(b: IntegerBuilder, entry: Value, fault: Label): Value {
   const mfn = b.and(b.shrU(entry, 12), b.const(64, 0xff_ffff_ffffn));
   const limit = b.zeroExtend(field(b, SLOT.WALK_LIMIT), 64);
@@ -167,7 +177,7 @@ function emitFrameLookup(b: IntegerBuilder, entry: Value, fault: Label): Value {
   b.brIf(fault, b.isZero(leaf));
   const frame = b.hostLoad(b.add(leaf, b.shl(b.and(number, b.const(32, 1023)), 2)), 'i32');
   b.brIf(fault, b.isZero(frame));
-  return b.shl(frame, 12);
+  return frame;
 }
 
 function emitRights(

@@ -69,4 +69,5 @@ export const INTERNAL = {
   SHORT:     19, // the budget ends within the block at rip
   RESYNC:    20, // go on at rip (TF may have changed)
   STRADDLE:  21, // a STRADDLE guard failed
+  UNSHARE:   22, // the instruction at rip would write to the shared machine frame in SLOT.EXIT_FRAME
 } as const;

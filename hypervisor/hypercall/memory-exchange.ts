@@ -71,9 +71,7 @@ function exchange(call: Hypercall, input: Side, output: Side, order: number, n: 
     pfns.push(pfn);
   }
   const { memory } = domain.services;
-  const busy = given.find(
-    (mfn) => domain.ownFrame(mfn) === undefined || !memory.isIdle(domain, mfn),
-  );
+  const busy = given.find((mfn) => domain.kindOf(mfn) !== 'ram' || !memory.isIdle(domain, mfn));
   if (busy !== undefined || new Set(given).size < given.length) {
     return call.refuse(-ERRNO.EINVAL, `MFN ${busy} is not the domain's, or in use`);
   }

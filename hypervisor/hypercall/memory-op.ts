@@ -122,7 +122,7 @@ function decrease(call: Hypercall, { domain, list, order }: Reservation, n: numb
 }
 
 function giveUp(call: Hypercall, domain: Domain, mfn: Mfn): boolean {
-  if (domain.ownFrame(mfn) !== undefined && domain.services.memory.dropAllocation(domain, mfn)) {
+  if (domain.kindOf(mfn) === 'ram' && domain.services.memory.dropAllocation(domain, mfn)) {
     return true;
   }
   call.refuse(0, `MFN ${mfn} is not a page that d${domain.id} could give up`);

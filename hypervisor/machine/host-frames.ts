@@ -37,8 +37,21 @@ export class HostFrames {
       this.#ram.zeroFrame(asFrame(dirty));
       return asFrame(dirty);
     }
-    // A frame never handed out before is still zero: RAM starts so.
-    return this.#next < this.#end ? asFrame(this.#next++) : undefined;
+    const fresh = this.#fresh();
+    return fresh === undefined ? undefined : asFrame(fresh);
+  }
+
+  /** @returns a frame with the same bytes, undefined if none is left. */
+  allocateCopy(of: Frame): Frame | undefined {
+    const frame = this.#clean.pop() ?? this.#dirty.pop() ?? this.#fresh();
+    if (frame === undefined) return undefined;
+    this.#ram.u8.copyWithin(frame * PAGE_SIZE, of * PAGE_SIZE, (of + 1) * PAGE_SIZE);
+    return asFrame(frame);
+  }
+
+  /** A frame never handed out before is still zero: RAM starts so. */
+  #fresh(): number | undefined {
+    return this.#next < this.#end ? this.#next++ : undefined;
   }
 
   /** Gives a frame back. The caller has made sure that nothing (TLB, decoded code, alias) names it any more. */

@@ -26,6 +26,12 @@ export interface CreateDomain {
   readonly cap?: number;
   readonly kernel: Uint8Array;
   readonly ramdisk?: Uint8Array;
+  /**
+   * Names of the contents of kernel and RAM disk: domains created from bytes of the same name share their pages until
+   * they write to them. Who names two different contents alike mixes them up. Without a name nothing is shared.
+   */
+  readonly kernelName?: string;
+  readonly ramdiskName?: string;
   readonly cmdline?: string;
   readonly maxGrantFrames?: number;
   readonly maxMaptrackFrames?: number;
@@ -78,7 +84,10 @@ export interface VcpuInfo {
 
 export interface PhysInfo {
   readonly totalFrames: number;
+  /** Frames that domains can have: what users of shared frames may yet need is not among them. */
   readonly freeFrames: number;
+  /** Frames saved for now: users of shared frames beyond the first of each. */
+  readonly sharedFrames: number;
   /** Nanoseconds since the hypervisor started. */
   readonly uptime: number;
   readonly domains: number;

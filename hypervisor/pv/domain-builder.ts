@@ -15,6 +15,7 @@ import { parseElf } from './elf.js';
 import { readNotes } from './elf-notes.js';
 import { writeHypercallPage } from './hypercall-page.js';
 import { type ImageError, imageError, isImageError } from './image-error.js';
+import { type ImagePage, type ImagePages, imagePages } from './image-pages.js';
 import { type PageType, PGT } from './page-types.js';
 import { PTE, PTE_HIGH, pteHigh, pteLow, tableSlot } from './pte.js';
 import type { Pv } from './pv.js';
@@ -25,6 +26,9 @@ export interface BuildRequest {
   /** An ELF64 image, decompressed. */
   readonly kernel: Uint8Array;
   readonly ramdisk?: Uint8Array;
+  /** Names of their contents: domains built from bytes of the same name share pages until they write to them. */
+  readonly kernelName?: string;
+  readonly ramdiskName?: string;
   readonly cmdline?: string;
   readonly memoryPages: number;
 }
@@ -44,6 +48,7 @@ const TABLE_FLAGS = PRESENT | RW | USER | ACCESSED | DIRTY;
 const RSI = 6;
 const RSP = 4;
 const GPRS = 16;
+const WORDS_PER_PAGE = PAGE_SIZE / 4;
 const INITIAL_FLAGS = RFLAGS.IF | RFLAGS.FIXED;
 
 /** The control domain, at the other end of console and XenStore. */
@@ -62,14 +67,15 @@ export function buildDomain(pv: Pv, domain: Domain, request: BuildRequest): Buil
   const plan = planStartOfDay(image, notes, request.memoryPages, ramdisk.length);
   if (isImageError(plan)) return plan;
   const builder = new Builder(pv, domain, plan);
-  if (!builder.populate(request.memoryPages)) {
+  const pages = imagePages(plan, request);
+  if (!builder.populate(request.memoryPages, pages)) {
     const expected = `${request.memoryPages} pages of host memory`;
     return imageError('memory', expected, `${domain.services.frames.free} pages free`);
   }
   for (const { offset, fileSize, address } of plan.segments) {
-    builder.copy(request.kernel.subarray(offset, offset + fileSize), address);
+    builder.copy(request.kernel.subarray(offset, offset + fileSize), address, pages);
   }
-  builder.copy(ramdisk, plan.ramdisk.pfn * PAGE_SIZE);
+  builder.copy(ramdisk, plan.ramdisk.pfn * PAGE_SIZE, pages);
   if (plan.hypercallPage !== undefined) builder.installHypercallPage(plan.hypercallPage);
   builder.writeP2m(request.memoryPages);
   const root = builder.mapEverything();
@@ -116,26 +122,37 @@ class Builder {
     return this.#mfns[pfn] as Mfn;
   }
 
-  /** Takes the domain's memory from the host. @returns false if the host has too little. */
-  populate(pages: number): boolean {
-    const { m2p, types } = this.#pvDomain;
+  /** Takes the domain's memory from the host, pages of images filled. @returns false if the host has too little. */
+  populate(pages: number, images: ImagePages): boolean {
+    const { m2p } = this.#pvDomain;
+    const { frameMap } = this.#domain;
     for (let pfn = 0; pfn < pages; pfn++) {
-      const mfn = this.#domain.allocatePage();
+      const image = images.get(pfn);
+      const mfn = image === undefined ? this.#domain.allocatePage() : this.#imagePage(image);
       if (mfn === undefined || !m2p.set(mfn, pfn)) return false;
       this.#mfns.push(mfn);
-      this.#words.push(types.table(mfn));
+      // a page of an image may be shared: nothing is written to it here
+      this.#words.push((frameMap.peek(mfn) ?? 0) * WORDS_PER_PAGE);
     }
     return true;
   }
 
-  /** Copies bytes to an address in the domain's pseudo-physical memory. */
-  copy(bytes: Uint8Array, address: number): void {
+  #imagePage({ name, offset, bytes }: ImagePage): Mfn | undefined {
+    return this.#domain.memory.allocateImagePage(name, offset, (frame) =>
+      this.#ram.u8.set(bytes, frame * PAGE_SIZE),
+    );
+  }
+
+  /** Copies bytes to an address in the domain's pseudo-physical memory, but for pages that hold them already. */
+  copy(bytes: Uint8Array, address: number, filled: ImagePages): void {
     for (let done = 0; done < bytes.length; ) {
       const at = address + done;
       const offset = at % PAGE_SIZE;
       const length = Math.min(PAGE_SIZE - offset, bytes.length - done);
-      const page = this.#page(Math.floor(at / PAGE_SIZE));
-      this.#ram.u8.set(bytes.subarray(done, done + length), page + offset);
+      const pfn = Math.floor(at / PAGE_SIZE);
+      if (!filled.has(pfn)) {
+        this.#ram.u8.set(bytes.subarray(done, done + length), this.#page(pfn) + offset);
+      }
       done += length;
     }
   }

@@ -47,6 +47,10 @@ export class PvMemory implements MemoryHooks<Domain, Vcpu> {
     pv.m2p.clear(mfn);
   }
 
+  pageMoved(_domain: Domain): void {
+    this.#translations.markStale();
+  }
+
   dropAllocation(domain: Domain, mfn: Mfn): boolean {
     return this.#of(domain).types.dropAllocation(mfn);
   }

@@ -13,6 +13,7 @@
  * Spec: xen-abi §1.5.
  */
 
+import { SHARED_ENTRY } from '../common/frame-map.js';
 import type { Ram } from '../machine/ram.js';
 import { ERRNO } from '../public/errno.js';
 import { ENTRIES_PER_TABLE } from './pte.js';
@@ -59,6 +60,8 @@ export interface TypedContents {
 
 /** What page types need from their surroundings. */
 export interface PageTypesHost {
+  /** Makes a shared frame the domain's own. @returns its number. */
+  unshare(mfn: number): number;
   /** The last reference is gone. */
   release(mfn: number): void;
   /** Cached translations may outlive a change of type. */
@@ -99,11 +102,12 @@ export class PageTypes {
     this.#host = host;
   }
 
-  /** Host frame of an MFN, 0 if the domain has none such. Takes any number. */
+  /** Host frame of an MFN, the domain's own from now on; 0 if the domain has none such. Takes any number. */
   frame(mfn: number): number {
     if (!(mfn >= 0 && mfn < this.capacity)) return 0;
     const leaf = this.#u32[this.#root + (mfn >>> 10)] as number;
-    return this.#u32[(leaf >>> 2) + (mfn & 1023)] as number;
+    const frame = this.#u32[(leaf >>> 2) + (mfn & 1023)] as number;
+    return frame < SHARED_ENTRY ? frame : this.#host.unshare(mfn);
   }
 
   /** Index in ram.u32 of a frame's first entry. Only for an MFN that has a frame. */

@@ -38,6 +38,7 @@ export class PvDomain {
     this.domain = domain;
     this.ram = ram;
     this.types = new PageTypes(ram, root, capacity, {
+      unshare: (mfn) => domain.memory.unshare(asMfn(mfn)),
       release: (mfn) => domain.releasePage(asMfn(mfn)),
       translationsStale: () => host.translationsStale(),
       refused: (refusal) => host.refused(domain, refusal),

@@ -7,7 +7,7 @@
 import type { Domain, Vcpu } from '../common/domain.js';
 import type { FramePool } from '../common/frame-pool.js';
 import type { Ram } from '../machine/ram.js';
-import { asFrame, asVirtAddr, type Frame, type VirtAddr } from '../machine/types.js';
+import { asFrame, asMfn, asVirtAddr, type Frame, type VirtAddr } from '../machine/types.js';
 import {
   FLAT,
   MACH2PHYS_VIRT_END,
@@ -338,6 +338,11 @@ export class Pv {
     const v = this.current;
     if (!v || (!v.inKernel && v.pv.m2pStrict)) return -1;
     return v.pv.m2p.pageAddress(va - MACH2PHYS_VIRT_START);
+  }
+
+  /** A page that other domains have as well is about to be written to. */
+  unshare(mfn: number): void {
+    this.current?.vcpu.domain.memory.unshare(asMfn(mfn));
   }
 
   readDescriptor(selector: number): Descriptor | undefined {

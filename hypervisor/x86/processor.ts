@@ -85,6 +85,8 @@ export interface ProcessorHost {
   readTsc(): number;
   /** @returns the page-aligned byte address that backs an address in the hypervisor's range, -1 for a page fault. */
   hypervisorRange(va: VirtAddr, access: number): number;
+  /** The machine frame is about to be written to and is shared: afterwards it is the domain's own. */
+  unshare(mfn: number): void;
   /** @returns the descriptor a selector names, undefined if it lies outside its table. */
   readDescriptor(selector: number): { readonly lo: number; readonly hi: number } | undefined;
 }

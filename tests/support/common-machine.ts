@@ -46,6 +46,7 @@ export class CommonMachine {
       memory: {
         pageAdded: () => undefined,
         pageRemoved: () => undefined,
+        pageMoved: () => undefined,
         dropAllocation: (domain, mfn) => {
           domain.releasePage(mfn);
           return true;

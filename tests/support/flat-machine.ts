@@ -18,6 +18,7 @@ const NO_HOST: ProcessorHost = {
   cpuid: (leaf, subleaf) => [leaf, subleaf, 0, 0],
   readTsc: () => 0x1_2345_6789,
   hypervisorRange: () => -1,
+  unshare: () => undefined,
   readDescriptor: () => undefined,
 };
 

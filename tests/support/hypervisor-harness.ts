@@ -125,6 +125,8 @@ export class Harness {
       memoryPages: 4 * PAGES_PER_MIB,
       cmdline: '',
       paused: false,
+      // what a second domain of an image shares, a first one must be able to write to as well
+      ...(typeof kernel === 'string' && { kernelName: kernel }),
       ...options,
       kernel: typeof kernel === 'string' ? image(kernel) : kernel,
     });

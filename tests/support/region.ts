@@ -152,6 +152,7 @@ export function translateRegion(ram: Ram, code: Uint8Array): () => number {
   const env: Record<string, WebAssembly.ImportValue> = {
     memory: ram.memory,
     hypervisorRange: () => 0,
+    unshare: () => undefined,
   };
   for (const { name } of HOST_FUNCTIONS) env[name] = () => 0;
   const bytes = module.toBytes(ram.u8.length / 0x1_0000);
