@@ -1,14 +1,24 @@
-/** x87 transcendental functions and constants. Functions are the host's, near enough to double precision. */
+/** x87 transcendental functions and constants. Functions are exact to far more bits than a register holds. */
 // Spec: SDM 1 §8.3.5 to §8.3.7; SDM 2A: F2XM1, FYL2X, FYL2XP1, FPTAN, FPATAN, FSIN, FCOS, FSINCOS, FLD1 ...
 
 import {
-  add,
+  arcTangent,
+  cosine,
+  expMinusOne,
+  FRACTION_BITS,
+  LN_2,
+  logPlusOne,
+  ONE,
+  PI,
+  product,
+  quotient,
+  sine,
+} from './fixed-point.js';
+import {
   bitLength,
   type Context,
-  decode,
-  divide,
+  compareFloats,
   EXCEPTION,
-  FLOAT64,
   type Float,
   finite,
   INDEFINITE,
@@ -38,57 +48,77 @@ export function pushConstant(fpu: X87, index: number): void {
   fpu.push(encode80(round(context, CONSTANTS[index] ?? INDEFINITE)));
 }
 
-/** The nearest number of the host. */
-function toNumber(x: Float): number {
-  if (x.kind === 'zero') return x.sign ? -0 : 0;
-  if (x.kind === 'infinity') return x.sign ? -Infinity : Infinity;
-  if (x.kind !== 'finite') return Number.NaN;
-  const length = bitLength(x.significand);
-  const fraction = Number(x.significand) * 2 ** -length; // in [0.5, 1]
-  const exponent = x.exponent + length;
-  // In two steps: a denormal result must be rounded once only.
-  const value =
-    exponent < -1000 ? fraction * 2 ** -1000 * 2 ** (exponent + 1000) : fraction * 2 ** exponent;
-  return x.sign ? -value : value;
+/** Below this exponent of the leading bit a function is its first term times a series in the argument, which is near 1. */
+const TINY = -40;
+const leading = (x: Float): number => x.exponent + bitLength(x.significand);
+const isTiny = (x: Float): boolean => leading(x) < TINY;
+
+/** A finite number in fixed point, bits below that dropped; its magnitude is to be at most 2^64. */
+function toFixed(x: Float): bigint {
+  const by = BigInt(x.exponent + FRACTION_BITS);
+  const magnitude = by >= 0n ? x.significand << by : x.significand >> -by;
+  return x.sign ? -magnitude : magnitude;
 }
 
-const cell = new DataView(new ArrayBuffer(8));
-function fromNumber(value: number): Float {
-  cell.setFloat64(0, value);
-  const x = decode(cell.getBigUint64(0), FLOAT64);
-  return { ...x, denormal: false };
-}
+const fromFixed = (value: bigint): Float =>
+  finite(value < 0n ? 1 : 0, value < 0n ? -value : value, -FRACTION_BITS);
 
-const inexact = (context: Context, value: number): Float => {
+/** The exact product of two finite numbers. */
+const times = (x: Float, y: Float): Float =>
+  finite(x.sign ^ y.sign, x.significand * y.significand, x.exponent + y.exponent);
+
+function inexact(context: Context, value: Float): Float {
   context.flags |= EXCEPTION.INEXACT;
-  return round(context, fromNumber(value));
-};
+  return round(context, value);
+}
 
 // ---- trigonometry
 
-const PI_BITS = 256;
-/** Half of the processor's pi, which has 66 bits (SDM 1 §8.3.8), times 2^256. */
-const HALF_PI = 0xc90fdaa22168c234cn << BigInt(PI_BITS - 67);
+/** Half of the processor's pi, which has 66 bits (SDM 1 §8.3.8). */
+const HALF_PI = 0xc90fdaa22168c234cn << BigInt(FRACTION_BITS - 67);
 
-/** An angle as quadrant and rest in [-pi/4, pi/4], the rest as a number of the host. */
-function reduce(x: Float): { quadrant: number; rest: number } {
-  const shift = x.exponent + PI_BITS;
-  const scaled = shift >= 0 ? x.significand << BigInt(shift) : x.significand >> BigInt(-shift);
-  const turns = (scaled + HALF_PI / 2n) / HALF_PI;
-  const rest = scaled - turns * HALF_PI;
-  const small =
-    turns === 0n
-      ? Math.abs(toNumber(x))
-      : toNumber(finite(rest < 0n ? 1 : 0, rest < 0n ? -rest : rest, -PI_BITS));
-  return { quadrant: Number(turns & 3n), rest: small };
+interface Reduced {
+  readonly quadrant: number;
+  /** In [-pi/4, pi/4]. */
+  readonly rest: bigint;
 }
 
-function sine(x: Float, quarter: number): number {
+/** The magnitude of an angle as quadrant and rest. */
+function reduce(x: Float): Reduced {
+  const angle = toFixed({ ...x, sign: 0 });
+  const turns = (angle + HALF_PI / 2n) / HALF_PI;
+  return { quadrant: Number(turns & 3n), rest: angle - turns * HALF_PI };
+}
+
+/** sin(x + quarter * pi/2) of a finite number that is not tiny. */
+function sineOf(x: Float, quarter: number): Float {
   const { quadrant, rest } = reduce(x);
   const turned = (quadrant + quarter) & 3;
-  const value = turned & 1 ? Math.cos(rest) : Math.sin(rest);
+  const value = turned & 1 ? cosine(rest) : sine(rest);
   const positive = turned < 2 ? value : -value;
-  return quarter === 0 && x.sign ? -positive : positive;
+  return fromFixed(quarter === 0 && x.sign ? -positive : positive);
+}
+
+/** x * (1 + x^2 * n/d): sine, tangent and arc tangent of a tiny argument. */
+function tinyOdd(x: Float, numerator: bigint, denominator: bigint): Float {
+  const square = product(toFixed(x), toFixed(x));
+  return times(x, fromFixed(ONE + (square * numerator) / denominator));
+}
+
+const sineValue = (x: Float): Float => (isTiny(x) ? tinyOdd(x, -1n, 6n) : sineOf(x, 0));
+const cosineValue = (x: Float): Float => sineOf(x, 1);
+
+function tangent(context: Context, x: Float): Float {
+  if (isTiny(x)) return inexact(context, tinyOdd(x, 1n, 3n));
+  const [sin, cos] = [sineOf(x, 0), sineOf(x, 1)];
+  return inexact(context, ratio(sin, cos));
+}
+
+/** The quotient of two finite numbers, to more bits than any rounding looks at. */
+function ratio(x: Float, y: Float): Float {
+  const by = 2 * FRACTION_BITS;
+  const significand = ((x.significand << BigInt(by)) / y.significand) | 1n;
+  return finite(x.sign ^ y.sign, significand, x.exponent - y.exponent - by);
 }
 
 const TOO_LARGE = 63;
@@ -98,13 +128,10 @@ const isTooLarge = (x: Float) =>
 type Outcome = { readonly values: readonly Float[] } | 'reduce';
 type Angle = (context: Context, x: Float) => readonly Float[];
 
-const ONE = finite(0, 1n, 0);
-const sin: Angle = (context, x) => [x.kind === 'zero' ? x : inexact(context, sine(x, 0))];
-const cos: Angle = (context, x) => [x.kind === 'zero' ? ONE : inexact(context, sine(x, 1))];
-const tan: Angle = (context, x) => [
-  x.kind === 'zero' ? x : inexact(context, sine(x, 0) / sine(x, 1)),
-  ONE,
-];
+const UNIT = finite(0, 1n, 0);
+const sin: Angle = (context, x) => [x.kind === 'zero' ? x : inexact(context, sineValue(x))];
+const cos: Angle = (context, x) => [x.kind === 'zero' ? UNIT : inexact(context, cosineValue(x))];
+const tan: Angle = (context, x) => [x.kind === 'zero' ? x : tangent(context, x), UNIT];
 const sincos: Angle = (context, x) => [...sin(context, x), ...cos(context, x)];
 export const ANGLES = { sin, cos, tan, sincos } as const;
 
@@ -151,33 +178,35 @@ export function angleOperation(fpu: X87, operation: Angle, pushes: boolean): voi
 
 // ---- logarithms and powers
 
+/** ln 2 and its inverse. */
+const LN_2_FLOAT = fromFixed(LN_2);
+const LOG2_E = fromFixed(quotient(ONE, LN_2));
+
 /** 2^x - 1 for -1 <= x <= 1; outside the result is undefined. */
 export function exponential(context: Context, x: Float): Float {
   if (x.kind === 'infinity') return x.sign ? finite(1, 1n, 0) : x;
   if (x.kind === 'zero') return x;
-  const value = toNumber(x);
-  if (Math.abs(value) === 1) return finite(x.sign, 1n, x.sign ? -1 : 0);
-  // The product is rounded to a double, so tiny arguments keep their relative precision.
-  return inexact(context, Math.expm1(value * Math.LN2));
+  if (x.significand === 1n << BigInt(bitLength(x.significand) - 1) && leading(x) === 1) {
+    return finite(x.sign, 1n, x.sign ? -1 : 0); // of 1 and -1, exactly
+  }
+  if (leading(x) > 1) return x; // what a processor may do outside of its domain
+  if (!isTiny(x)) return inexact(context, fromFixed(expMinusOne(product(toFixed(x), LN_2))));
+  const t = product(toFixed(x), LN_2);
+  const series = fromFixed(ONE + t / 2n + product(t, t) / 6n);
+  return inexact(context, times(times(x, LN_2_FLOAT), series));
 }
 
-function log2(x: Float): number {
-  const value = toNumber(x);
-  if (x.kind !== 'finite' || x.sign || value < 0.5 || value > 2) {
-    const length = bitLength(x.significand);
-    if (x.kind !== 'finite' || x.sign) return Math.log2(value);
-    return Math.log2(Number(x.significand) * 2 ** -length) + x.exponent + length;
-  }
-  // Near one, log2 is all about the distance from it.
-  const exact: Context = {
-    format: { precision: 64, least: -16382, greatest: 16383 },
-    rounding: 0,
-    masks: 0x3f,
-    flush: false,
-    flags: 0,
-    roundedUp: false,
-  };
-  return Math.log1p(toNumber(add(exact, { ...x, denormal: false }, finite(1, 1n, 0)))) / Math.LN2;
+/** 1 / sqrt(2): where the mantissa is taken from the next power of two. */
+const HALF_SQRT = 0xb504f333f9de6484n << BigInt(FRACTION_BITS - 64);
+
+/** The logarithm to base 2 of a positive finite number, exact for powers of two. */
+function log2(x: Float): Float {
+  const length = bitLength(x.significand);
+  const mantissa = toFixed({ ...x, sign: 0, exponent: -length });
+  const isLow = mantissa < HALF_SQRT;
+  const exponent = BigInt(x.exponent + length - (isLow ? 1 : 0));
+  const natural = logPlusOne((isLow ? 2n * mantissa : mantissa) - ONE);
+  return fromFixed(exponent * ONE + quotient(natural, LN_2));
 }
 
 type PopOperation = (context: Context, y: Float, x: Float) => Float;
@@ -209,16 +238,13 @@ export function popOperation(fpu: X87, operation: PopOperation): void {
   fpu.pop();
 }
 
-/** y * logarithm in the exponent range of a register; either may be zero or infinite. */
-function scaled(context: Context, y: Float, logarithm: number): Float {
-  const factor = fromNumber(logarithm);
+/** y * logarithm; either may be zero or infinite. */
+function scaled(context: Context, y: Float, factor: Float): Float {
   const kinds = [y.kind, factor.kind];
   const sign = y.sign ^ factor.sign;
   if (kinds.includes('infinity')) return kinds.includes('zero') ? invalid(context) : infinity(sign);
   if (kinds.includes('zero')) return zero(sign);
-  context.flags |= EXCEPTION.INEXACT;
-  const product = y.significand * factor.significand;
-  return round(context, finite(sign, product, y.exponent + factor.exponent));
+  return inexact(context, times(y, factor));
 }
 
 /** y * log2(x). */
@@ -228,33 +254,60 @@ export function logarithm(context: Context, y: Float, x: Float): Float {
     return infinity(1 - y.sign);
   }
   if (x.sign && x.kind !== 'zero') return invalid(context);
-  return scaled(context, y, log2(x));
+  if (x.kind === 'zero') return scaled(context, y, infinity(1));
+  return scaled(context, y, x.kind === 'infinity' ? x : log2(x));
+}
+
+/** The exact sum 1 + x of a finite number that is not tiny. */
+function plusOne(x: Float): Float {
+  if (x.exponent > 0)
+    return {
+      ...x,
+      significand: (x.significand << BigInt(x.exponent)) + (x.sign ? -1n : 1n),
+      exponent: 0,
+    };
+  const one = 1n << BigInt(-x.exponent);
+  const sum = x.sign ? one - x.significand : one + x.significand;
+  return finite(sum < 0n ? 1 : 0, sum < 0n ? -sum : sum, x.exponent);
 }
 
 /** y * log2(x + 1). */
 export function logarithmPlusOne(context: Context, y: Float, x: Float): Float {
-  if (x.kind === 'zero') return scaled(context, y, x.sign ? -0 : 0);
-  const value = toNumber(x);
-  if (value < -1) return invalid(context);
-  if (Math.abs(value) >= 2 ** -60) return scaled(context, y, Math.log1p(value) / Math.LN2);
-  // log2(1 + x) = x / ln 2 where x is tiny, perhaps smaller than a double can be.
-  if (y.kind !== 'finite') return scaled(context, y, x.sign ? -1 : 1);
-  const product = finite(x.sign ^ y.sign, x.significand * y.significand, x.exponent + y.exponent);
-  return scaled(context, product, 1 / Math.LN2);
+  if (x.kind === 'zero') return scaled(context, y, x);
+  if (x.kind === 'infinity') return x.sign ? invalid(context) : scaled(context, y, x);
+  if (isTiny(x)) return scaled(context, y, tinyLog2(x));
+  const sum = plusOne(x);
+  if (sum.kind === 'zero') return scaled(context, y, infinity(1));
+  return sum.sign ? invalid(context) : scaled(context, y, log2(sum));
 }
 
-/** A number times a power of two. */
-const shifted = (x: Float, by: number): Float =>
-  x.kind === 'finite' ? { ...x, exponent: x.exponent + by, denormal: false } : x;
-const magnitude = (x: Float): number =>
-  x.kind === 'finite' ? x.exponent + bitLength(x.significand) : -0x8000;
+/** log2(1 + x) = x / ln 2 * (1 - x/2 + x^2/3 …) */
+function tinyLog2(x: Float): Float {
+  const t = toFixed(x);
+  return times(times(x, LOG2_E), fromFixed(ONE - t / 2n + product(t, t) / 3n));
+}
 
-/** atan2(y, x). Only the ratio counts, so both are brought to where the host's numbers can hold the larger. */
+/** atan2(y, x). */
 export function arctangent(context: Context, y: Float, x: Float): Float {
   if (y.kind === 'zero' && !x.sign) return y;
-  const by = -Math.max(magnitude(y), magnitude(x));
-  const value = Math.atan2(toNumber(shifted(y, by)), toNumber(shifted(x, by)));
-  if (value !== 0 || y.kind !== 'finite') return inexact(context, value);
-  context.flags |= EXCEPTION.INEXACT;
-  return divide(context, shifted(y, 0), shifted(x, 0)); // so small that it equals its tangent
+  if (y.kind === 'finite' && x.kind === 'finite' && !x.sign) {
+    const tangentOf = ratio({ ...y, denormal: false }, x);
+    if (isTiny(tangentOf)) return inexact(context, tinyOdd(tangentOf, -1n, 3n));
+  }
+  const angle = x.sign ? PI - acute(y, x) : acute(y, x);
+  return inexact(context, fromFixed(y.sign ? -angle : angle));
 }
+
+/** The angle of |y| over |x|, from 0 to pi/2, in fixed point. */
+function acute(y: Float, x: Float): bigint {
+  if (y.kind === 'infinity') return x.kind === 'infinity' ? PI / 4n : PI / 2n;
+  if (x.kind === 'infinity' || y.kind === 'zero') return 0n;
+  if (x.kind === 'zero') return PI / 2n;
+  const isSteep = compareMagnitudes(y, x) > 0;
+  const below = ratio(isSteep ? x : y, isSteep ? y : x);
+  const angle = arcTangent(toFixed({ ...below, sign: 0 }));
+  return isSteep ? PI / 2n - angle : angle;
+}
+
+const compareMagnitudes = (x: Float, y: Float): number =>
+  compareFloats({ ...x, sign: 0 }, { ...y, sign: 0 });

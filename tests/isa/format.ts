@@ -58,7 +58,7 @@ export const TOLERANCE = {
   EXACT: 0,
   /** RCP and RSQRT: each float32 lane within 1.5 * 2^-12 relative. */
   RECIPROCAL: 1,
-  /** x87 transcendentals: registers within 2^-48 relative, precision flags ignored. */
+  /** x87 transcendentals: registers within two units in the last place, precision flags ignored. */
   TRANSCENDENTAL: 2,
   /** An FXSAVE image at STATE_AREA: pointers, MXCSR_MASK and reserved bytes ignored. */
   FX_AREA: 3,
