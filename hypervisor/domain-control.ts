@@ -5,6 +5,7 @@ import { DEFAULT_WEIGHT, type Scheduler } from './common/scheduler.js';
 import { writeVcpuTime, writeWallClock } from './common/time.js';
 import { ControlError } from './control-error.js';
 import { asDomId } from './machine/types.js';
+import { EVTCHN_FIFO_NR_CHANNELS } from './public/event-channel.js';
 import type { CreateDomain, CreatedDomain, DomainInfo, VcpuInfo } from './public/privcmd.js';
 import type { ShutdownReason } from './public/sched.js';
 import { RUNSTATE } from './public/vcpu.js';
@@ -17,6 +18,7 @@ import type { Pv } from './pv/pv.js';
 const MAX_VCPUS = 128;
 const MAX_WEIGHT = 65_535;
 const MAX_PAGES = 0xf_0000;
+const MAX_PORTS = EVTCHN_FIFO_NR_CHANNELS - 1;
 // biome-ignore format: one row per default
 /** As xl's. */
 const DEFAULTS = {
@@ -265,7 +267,7 @@ function checkCreate(args: CreateDomain): void {
   inRange('cap', args.cap ?? 0, 0, 100 * MAX_VCPUS);
   inRange('maxGrantFrames', args.maxGrantFrames ?? DEFAULTS.maxGrantFrames, 1, 2048);
   inRange('maxMaptrackFrames', args.maxMaptrackFrames ?? DEFAULTS.maxMaptrackFrames, 0, 4096);
-  inRange('maxEventChannels', args.maxEventChannels ?? DEFAULTS.maxEventChannels, 1, 4095);
+  inRange('maxEventChannels', args.maxEventChannels ?? DEFAULTS.maxEventChannels, 1, MAX_PORTS);
 }
 
 function asControlError({ field, expected, found }: ImageError): ControlError {

@@ -182,6 +182,17 @@ export class Domain {
 
   // ---- events ----
 
+  /** A page that Xen writes events to: a writable reference is held until `dropPage`. */
+  holdPage(mfn: Mfn): HostAddr | undefined {
+    const frame = this.ownFrame(mfn);
+    if (frame === undefined || !this.takeReference(mfn, true)) return undefined;
+    return this.services.ram.addressOf(frame);
+  }
+
+  dropPage(mfn: Mfn): void {
+    this.dropReference(mfn, true);
+  }
+
   eventsPending(vcpu: number): void {
     this.vcpus[vcpu]?.unblock();
   }

@@ -1,45 +1,34 @@
 /**
- * Event channels, two-level ABI. A pending bit in shared_info, a selector bit and upcall_pending in the vcpu_info of the
- * vCPU that the port notifies, then a wake-up. Spec: event_channel.h; xen-abi §2.1.
+ * Event channels: ports, what each is bound to, and what is notified when. How a port is marked for the guest is the
+ * business of its ABI (event-ports.ts): two-level at first, FIFO once the guest asks for it. Spec: event_channel.h; xen-abi §2.1.
  *
  * Rules that guests get wrong: a mask loses no event but holds its delivery; closing one end makes the other unbound again;
  * binding marks the binder's port pending, since an earlier notification may have been lost.
  */
 
+import { PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
-import { asPort, type DomId, type HostAddr, type Port } from '../machine/types.js';
+import { asPort, type DomId, type Mfn, type Port } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import {
-  EVTCHN_2L_NR_CHANNELS,
+  EVTCHN_FIFO_PRIORITY_DEFAULT,
+  EVTCHN_FIFO_PRIORITY_MIN,
+  EVTCHN_FIFO_WORDS_PER_PAGE,
   EVTCHNSTAT,
+  evtchnFifoControlBlock,
   NR_VIRQS,
   PER_VCPU_VIRQS,
 } from '../public/event-channel.js';
-import { sharedInfo, vcpuInfo } from '../public/xen.js';
-
-/** What event channels need of a vCPU. */
-export interface EventVcpu {
-  readonly id: number;
-  /** Address of its vcpu_info. */
-  readonly infoAddress: HostAddr;
-}
-
-/** What event channels need of their domain. */
-export interface EventOwner {
-  readonly id: DomId;
-  readonly vcpus: readonly (EventVcpu | undefined)[];
-  readonly sharedInfoAddress: HostAddr;
-  /** upcall_pending of the vCPU went from 0 to 1. */
-  eventsPending(vcpu: number): void;
-  /** The port became pending, masked or not: whoever polls it is to wake. */
-  portPending(port: Port): void;
-}
+import { CallbackEvents, type EventOwner, type EventPorts, type PortState } from './event-ports.js';
+import { FifoEvents } from './fifo-events.js';
+import { TwoLevelEvents } from './two-level-events.js';
 
 /** One port. */
-export class Channel {
+export class Channel implements PortState {
   state: number = EVTCHNSTAT.CLOSED;
-  /** vCPU that is notified. */
   vcpu = 0;
+  priority: number = EVTCHN_FIFO_PRIORITY_DEFAULT;
+  pending = false;
   /** UNBOUND: who may bind. INTERDOMAIN: the domain at the other end. */
   remoteDom = 0;
   remotePort = 0;
@@ -48,22 +37,33 @@ export class Channel {
 }
 
 export class EventChannels {
-  /** Ports run from 1 to limit - 1; port 0 is never used. */
-  readonly limit: number;
   readonly #owner: EventOwner;
   readonly #ram: Ram;
-  /** dom0 has no vCPU: its ports are handed to a callback. */
-  readonly #sink: ((port: Port) => void) | undefined;
+  /** Ports that the domain may have at most. */
+  readonly #maxPorts: number;
+  readonly #firstAbi: EventPorts;
+  /** The ABI in use. */
+  #ports: EventPorts;
+  #fifo: FifoEvents | undefined;
   readonly #channels: (Channel | undefined)[] = [];
   /** Ports of virtual IRQs: index vcpu * NR_VIRQS + virq, 0 for none. Global ones under vCPU 0. */
   readonly #virqs: number[] = [];
   #open = 0;
+  /** No port below this is free. */
+  #lowestFree = 1;
 
+  /** @param sink for dom0: told of each port that becomes pending. */
   constructor(owner: EventOwner, ram: Ram, maxPorts: number, sink?: (port: Port) => void) {
     this.#owner = owner;
     this.#ram = ram;
-    this.#sink = sink;
-    this.limit = sink ? Number.MAX_SAFE_INTEGER : Math.min(maxPorts + 1, EVTCHN_2L_NR_CHANNELS);
+    this.#maxPorts = sink ? Number.MAX_SAFE_INTEGER : maxPorts;
+    this.#firstAbi = sink ? new CallbackEvents(sink) : new TwoLevelEvents(owner, ram);
+    this.#ports = this.#firstAbi;
+  }
+
+  /** Ports run from 1 to limit - 1; port 0 is never used. */
+  get limit(): number {
+    return Math.min(this.#maxPorts + 1, this.#ports.count);
   }
 
   get id(): DomId {
@@ -156,14 +156,70 @@ export class EventChannels {
     if (channel.virq >= 0) this.#virqs[this.#virqVcpu(channel) * NR_VIRQS + channel.virq] = 0;
     this.#channels[port] = new Channel();
     this.#open--;
-    this.#clearPending(port);
+    this.#lowestFree = Math.min(this.#lowestFree, port);
+    this.#ports.clearPending(port, channel);
     return 0;
   }
 
-  /** Closes every port. */
+  /** Closes every port; the domain is back with the two-level ABI. */
   reset(): void {
     for (let port = 1; port < this.#channels.length; port++) this.close(port);
+    this.#fifo?.destroy();
+    this.#fifo = undefined;
+    this.#ports = this.#firstAbi;
+    this.#lowestFree = 1;
   }
+
+  // ---- FIFO ----
+
+  /**
+   * Gives a vCPU its control block; with the first one the domain is switched to FIFO. Events that are pending are raised
+   * again as the guest gives pages for their words.
+   *   -ENOENT   no such vCPU
+   *   -EINVAL   the block crosses its page or is not aligned, there is one, or the page may not be written by Xen
+   */
+  initControl(vcpu: number, mfn: Mfn, offset: number): number {
+    if (!this.#owner.vcpus[vcpu]) return -ERRNO.ENOENT;
+    if (offset > PAGE_SIZE - evtchnFifoControlBlock.size || offset % 8 !== 0) return -ERRNO.EINVAL;
+    const fifo = this.#fifo ?? new FifoEvents(this.#owner, this.#ram);
+    const result = fifo.mapControlBlock(vcpu, mfn, offset);
+    if (result === 0 && !this.#fifo) this.#switchTo(fifo);
+    return result;
+  }
+
+  /** Adds a page of event words. @returns 0; -EOPNOTSUPP without FIFO; -ENOSPC, -EINVAL: see FifoEvents.addPage. */
+  expandArray(mfn: Mfn): number {
+    if (!this.#fifo) return -ERRNO.EOPNOTSUPP;
+    const first = this.#fifo.addPage(mfn);
+    if (first < 0) return first;
+    for (let port = first; port < first + EVTCHN_FIFO_WORDS_PER_PAGE; port++) {
+      const channel = this.#channels[port];
+      if (!channel?.pending) continue;
+      channel.pending = false;
+      this.setPending(port);
+    }
+    return 0;
+  }
+
+  /** @returns 0; -EINVAL: no such port or priority; -ENOSYS without FIFO. */
+  setPriority(port: number, priority: number): number {
+    const channel = this.#channels[port];
+    if (!channel) return -ERRNO.EINVAL;
+    if (!this.#fifo) return -ERRNO.ENOSYS;
+    if (priority > EVTCHN_FIFO_PRIORITY_MIN) return -ERRNO.EINVAL;
+    channel.priority = priority;
+    return 0;
+  }
+
+  #switchTo(fifo: FifoEvents): void {
+    for (const [port, channel] of this.#channels.entries()) {
+      if (channel) channel.pending = this.#ports.isPending(port);
+    }
+    this.#fifo = fifo;
+    this.#ports = fifo;
+  }
+
+  // ---- notifications ----
 
   /** Notifies the other end. @returns -EINVAL for a port that is closed or belongs to a VIRQ. */
   send(port: number): number {
@@ -188,64 +244,19 @@ export class EventChannels {
   unmask(port: number): number {
     const channel = this.lookup(port);
     if (!channel) return -ERRNO.EINVAL;
-    const base = this.#owner.sharedInfoAddress;
-    const bit = 1 << (port & 31);
-    const word = (port >>> 5) * 4;
-    const { u32 } = this.#ram;
-    const mask = (base + sharedInfo.offset.evtchnMask + word) >>> 2;
-    if (!((u32[mask] ?? 0) & bit)) return 0;
-    u32[mask] = (u32[mask] ?? 0) & ~bit;
-    const pending = u32[(base + sharedInfo.offset.evtchnPending + word) >>> 2] ?? 0;
-    if (pending & bit) this.#select(port, channel.vcpu);
+    this.#ports.unmask(port, channel);
     return 0;
   }
 
-  /** @returns whether the pending bit of the port is set. */
+  /** @returns whether the port is marked pending. */
   isPending(port: number): boolean {
-    const word = this.#owner.sharedInfoAddress + sharedInfo.offset.evtchnPending + (port >>> 5) * 4;
-    return ((this.#ram.u32[word >>> 2] ?? 0) & (1 << (port & 31))) !== 0;
+    return this.#ports.isPending(port);
   }
 
   /** Marks a port pending, as a notification from the other end does. */
   setPending(port: number): void {
-    if (this.#sink) {
-      this.#sink(asPort(port));
-      return;
-    }
-    const { u32 } = this.#ram;
-    const base = this.#owner.sharedInfoAddress;
-    const bit = 1 << (port & 31);
-    const word = (port >>> 5) * 4;
-    const pending = (base + sharedInfo.offset.evtchnPending + word) >>> 2;
-    const before = u32[pending] ?? 0;
-    if (before & bit) return;
-    u32[pending] = before | bit;
-    const mask = u32[(base + sharedInfo.offset.evtchnMask + word) >>> 2] ?? 0;
-    if (!(mask & bit)) this.#select(port, this.#channels[port]?.vcpu ?? 0);
-    this.#owner.portPending(asPort(port));
-  }
-
-  /** Sets the selector bit, and upcall_pending if the selector bit was clear. */
-  #select(port: number, vcpuId: number): void {
-    const info = this.#owner.vcpus[vcpuId]?.infoAddress;
-    if (info === undefined) return;
-    const { u32, u8 } = this.#ram;
-    const selector = port >>> 6;
-    const word = (info + vcpuInfo.offset.evtchnPendingSel + (selector >>> 5) * 4) >>> 2;
-    const bit = 1 << (selector & 31);
-    const before = u32[word] ?? 0;
-    if (before & bit) return;
-    u32[word] = before | bit;
-    if (u8[info] !== 0) return;
-    u8[info] = 1;
-    this.#owner.eventsPending(vcpuId);
-  }
-
-  #clearPending(port: number): void {
-    if (this.#sink) return;
-    const word = this.#owner.sharedInfoAddress + sharedInfo.offset.evtchnPending + (port >>> 5) * 4;
-    const { u32 } = this.#ram;
-    u32[word >>> 2] = (u32[word >>> 2] ?? 0) & ~(1 << (port & 31));
+    const channel = this.#channels[port];
+    if (channel && this.#ports.setPending(port, channel)) this.#owner.portPending(asPort(port));
   }
 
   /** The vCPU under which a VIRQ is filed: global ones lie under vCPU 0, wherever they are delivered. */
@@ -255,9 +266,11 @@ export class EventChannels {
 
   /** @returns the lowest free port, or -ENOSPC. */
   #allocate(): number {
-    let port = 1;
-    while (port < this.limit && this.lookup(port)) port++;
-    if (port >= this.limit) return -ERRNO.ENOSPC;
+    const { limit } = this;
+    while (this.lookup(this.#lowestFree)) this.#lowestFree++;
+    let port = this.#lowestFree;
+    while (port < limit && (this.lookup(port) || this.#ports.isBusy(port))) port++;
+    if (port >= limit) return -ERRNO.ENOSPC;
     this.#channels[port] = new Channel();
     this.#open++;
     return port;

@@ -1,6 +1,6 @@
 /** event_channel_op (32) and its old form (16): ports between domains, vCPUs and Xen. Spec: event_channel.h; xen-abi §2.1. */
 
-import { asVirtAddr, type VirtAddr } from '../machine/types.js';
+import { asMfn, asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import * as abi from '../public/event-channel.js';
 import type { Hypercall } from './hypercall.js';
@@ -23,10 +23,9 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [EVTCHNOP.UNMASK]:           unmask,
   [EVTCHNOP.RESET]:            reset,
   [EVTCHNOP.BIND_PIRQ]:        (call) => call.refuse(-ERRNO.EINVAL, 'there are no physical IRQs'),
-  // FIFO channels: a guest that is told -ENOSYS uses the two-level ABI.
-  [EVTCHNOP.INIT_CONTROL]:     (call) => call.missing('event_channel_op(init_control)'),
-  [EVTCHNOP.EXPAND_ARRAY]:     (call) => call.missing('event_channel_op(expand_array)'),
-  [EVTCHNOP.SET_PRIORITY]:     (call) => call.missing('event_channel_op(set_priority)'),
+  [EVTCHNOP.INIT_CONTROL]:     initControl,
+  [EVTCHNOP.EXPAND_ARRAY]:     expandArray,
+  [EVTCHNOP.SET_PRIORITY]:     setPriority,
 };
 
 export function eventChannelOp(call: Hypercall): number {
@@ -146,4 +145,24 @@ function reset(call: Hypercall, arg: VirtAddr | undefined): number {
   if (!call.mayControl(target)) return -ERRNO.EPERM;
   target.events.reset();
   return 0;
+}
+
+function initControl(call: Hypercall, arg: VirtAddr | undefined): number {
+  const input = call.guest.decode(abi.evtchnInitControl, arg);
+  if (!input) return EFAULT;
+  const { vcpu, controlGfn, offset } = input;
+  const result = call.domain.events.initControl(vcpu, asMfn(Number(controlGfn)), offset);
+  if (result !== 0) return call.refuse(result, `vCPU ${vcpu}: no control block at ${offset} there`);
+  const linkBits = abi.EVTCHN_FIFO_LINK_BITS;
+  return call.guest.encode(abi.evtchnInitControl, arg, { linkBits }) ? 0 : EFAULT;
+}
+
+function expandArray(call: Hypercall, arg: VirtAddr | undefined): number {
+  const gfn = call.guest.readU64(arg);
+  return gfn === undefined ? EFAULT : call.domain.events.expandArray(asMfn(Number(gfn)));
+}
+
+function setPriority(call: Hypercall, arg: VirtAddr | undefined): number {
+  const input = call.guest.decode(abi.evtchnSetPriority, arg);
+  return input ? call.domain.events.setPriority(input.port, input.priority) : EFAULT;
 }

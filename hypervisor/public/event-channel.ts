@@ -63,6 +63,34 @@ export const PER_VCPU_VIRQS: readonly number[] = [
 /** Ports of the two-level ABI: 64 selector bits of 64 ports each. */
 export const EVTCHN_2L_NR_CHANNELS = 4096;
 
+/** Bits of an event word of the FIFO ABI; below them LINK, the next port of the queue, 0 for none. */
+// biome-ignore format: one row per bit
+export const EVTCHN_FIFO = {
+  PENDING: 0x8000_0000,
+  MASKED:  0x4000_0000,
+  LINKED:  0x2000_0000, // on a queue
+  BUSY:    0x1000_0000, // Xen is changing LINK: the guest waits with unmasking
+} as const;
+
+/** Bits of LINK. */
+export const EVTCHN_FIFO_LINK_BITS = 17;
+export const EVTCHN_FIFO_LINK_MASK = (1 << EVTCHN_FIFO_LINK_BITS) - 1;
+/** Ports of the FIFO ABI. */
+export const EVTCHN_FIFO_NR_CHANNELS = 1 << EVTCHN_FIFO_LINK_BITS;
+/** Event words in a page of the array. */
+export const EVTCHN_FIFO_WORDS_PER_PAGE = 1024;
+/** Priorities run from 0, the most urgent, to 15. */
+export const EVTCHN_FIFO_PRIORITY_DEFAULT = 7;
+export const EVTCHN_FIFO_PRIORITY_MIN = 15;
+export const EVTCHN_FIFO_MAX_QUEUES = 16;
+
+/** One for each vCPU, in a page of the guest's. */
+export const evtchnFifoControlBlock = struct('evtchn_fifo_control_block', {
+  ready: 'u32', // queues that have events, as bits
+  rsvd: 'u32',
+  head: { bytes: 64, align: 4 }, // u32[16]: first port of each queue
+});
+
 export const evtchnAllocUnbound = struct('evtchn_alloc_unbound', {
   dom: 'u16',
   remoteDom: 'u16',

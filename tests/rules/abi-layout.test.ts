@@ -39,6 +39,7 @@ const OURS = new Set(['trace_record']);
 /** Members that C spells otherwise than our names in snake case, by `struct.field`. */
 // biome-ignore format: one row per member
 const IN_C: Readonly<Record<string, string>> = {
+  'evtchn_fifo_control_block.rsvd':       '_rsvd',
   'evtchn_status.first':                  'u',
   'evtchn_status.second':                 'u.interdomain.port',
   'gnttab_copy.sourceDomid':              'source.domid',
