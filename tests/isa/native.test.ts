@@ -17,11 +17,22 @@ const PROGRAMS = 3000;
 describe.skipIf(nativeDriver() === undefined)(`against this processor, ISA_SEED=${seed}`, () => {
   const interpreter = new Interpreter();
 
-  function expectAgreement(cases: readonly Case[]): void {
+  function compareWithNative(cases: readonly Case[]) {
     const outcomes = runNative(cases);
-    const vectors = cases.map((made, n) => ({ test: made, outcome: outcomes[n]! }));
-    const { differing, text } = check(interpreter, vectors);
-    expect(differing, text).toBe(0);
+    return check(
+      interpreter,
+      cases.map((made, n) => ({ test: made, outcome: outcomes[n]! })),
+    );
+  }
+
+  /**
+   * What differs is run once more: an interrupt that comes between two instructions can lose a flag of the program (NT, seen
+   * once in 200,000 cases), and says nothing of the instruction.
+   */
+  function expectAgreement(cases: readonly Case[]): void {
+    const { differing } = compareWithNative(cases);
+    const { differing: again, text } = compareWithNative(differing);
+    expect(again.length, text).toBe(0);
   }
 
   test.each(FAMILIES)('$name', (family) => {
