@@ -25,6 +25,9 @@ export interface ServiceOptions {
   readonly memory: number;
   readonly images: string;
   readonly uploads: string;
+  /** Where unpacked kernels are kept, and how many bytes of them. */
+  readonly cache: string;
+  readonly cacheLimit: number;
   /** Unix socket of the XenStore; undefined for none. */
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
@@ -41,6 +44,8 @@ export const DEFAULTS: ServiceOptions = {
   memory: 2048,
   images: join(ROOT, 'guests', 'images'),
   uploads: join(ROOT, 'var', 'images'),
+  cache: join(ROOT, 'var', 'cache'),
+  cacheLimit: 512 * MIB,
   storeSocket: defaultSocket(),
   demo: 'hello',
   bodyLimit: MIB,
@@ -53,6 +58,7 @@ export const USAGE = `npm start -- [options]
   --memory <MiB>        guest memory of the host (${DEFAULTS.memory})
   --images <dir>        image directory (guests/images)
   --uploads <dir>       where uploaded images go (var/images)
+  --cache <dir>         where unpacked kernels are kept (var/cache)
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -62,6 +68,7 @@ const OPTIONS = {
   memory: { type: 'string' },
   images: { type: 'string' },
   uploads: { type: 'string' },
+  cache: { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -77,6 +84,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
     memory: wholeNumber('memory', values.memory, DEFAULTS.memory, 1, 3968),
     images: values.images ?? DEFAULTS.images,
     uploads: values.uploads ?? DEFAULTS.uploads,
+    cache: values.cache ?? DEFAULTS.cache,
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };

@@ -79,7 +79,7 @@ function watchMachine(
 
 async function shutDown(
   app: FastifyInstance,
-  { domains, trace }: Services,
+  { domains, images, trace }: Services,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
@@ -87,6 +87,7 @@ async function shutDown(
   await app.close();
   trace.close();
   await domains.endAll();
+  await images.settled;
   await socket?.close();
   await privcmd.call('stop', {}).catch(() => undefined);
   await machine.terminate();

@@ -31,6 +31,7 @@ export async function startTestService(
     port: 0,
     memory: 256,
     uploads: join(folder, 'images'),
+    cache: join(folder, 'cache'),
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,

@@ -1,6 +1,6 @@
 /** The image folders: what can be named, what cannot be reached, what compressed images may grow to. */
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -23,10 +23,12 @@ symlinkSync(join(root, 'secret'), join(root, 'images', 'link'));
 const images = new Images({
   images: join(root, 'images'),
   uploads: join(root, 'uploads'),
+  cache: join(root, 'cache'),
   unpackedLimit: 100_000,
+  cacheLimit: 1_000_000,
 });
 const load = async (name: string): Promise<string> =>
-  Buffer.from(await images.load(name, 'kernel')).toString();
+  Buffer.from((await images.load(name, 'kernel')).bytes).toString();
 
 describe('an image', () => {
   // biome-ignore format: one row per name
@@ -37,6 +39,17 @@ describe('an image', () => {
     ['packed.gz',  'unpacked'],
   ])('%s is found', async (name, content) => {
     expect(await load(name)).toBe(content);
+  });
+
+  test('has the name of its content; a RAM disk is handed on as it is', async () => {
+    const kernel = await images.load('packed.gz', 'kernel');
+    const ramdisk = await images.load('packed.gz', 'ramdisk');
+    expect(Buffer.from(ramdisk.bytes)).toEqual(readFileSync(join(root, 'images', 'packed.gz')));
+    expect(ramdisk.name).not.toBe(kernel.name);
+    writeFileSync(join(root, 'images', 'same'), readFileSync(join(root, 'images', 'packed.gz')));
+    expect((await images.load('same', 'kernel')).name).toBe(kernel.name);
+    expect((await images.load('hello', 'kernel')).name).not.toBe(kernel.name);
+    rmSync(join(root, 'images', 'same'));
   });
 
   // biome-ignore format: one row per name
@@ -61,7 +74,7 @@ describe('an image', () => {
     ['cut.gz', 'cannot be unpacked'],
     ['bomb.gz', 'more than 100000 bytes'],
   ])('%s is refused', async (name, detail) => {
-    await expect(images.load(name, 'ramdisk')).rejects.toMatchObject({
+    await expect(images.load(name, 'kernel')).rejects.toMatchObject({
       code: 'bad-image',
       message: expect.stringContaining(detail),
     });

@@ -25,8 +25,9 @@ export async function buildDomain(dom0: Dom0, images: Images, record: DomainReco
     maxVcpus: config.maxVcpus ?? config.vcpus,
     weight: config.weight,
     cap: config.cap,
-    kernel,
-    ...(ramdisk && { ramdisk }),
+    kernel: kernel.bytes,
+    kernelName: kernel.name,
+    ...(ramdisk && { ramdisk: ramdisk.bytes, ramdiskName: ramdisk.name }),
     cmdline: config.cmdline,
     paused: true,
   });

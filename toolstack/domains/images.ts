@@ -2,10 +2,12 @@
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
+import { ImageCache } from './image-cache.js';
+import { hashOf, readShared } from './shared-bytes.js';
 import { isPacked, UnpackError } from './unpack.js';
 import { UnpackedImages } from './unpacked-images.js';
 
@@ -20,16 +22,28 @@ export interface ImageFolders {
   readonly images: string;
   /** Where uploads go; made when the first one comes. */
   readonly uploads: string;
+  /** Unpacked kernels, for the next time. */
+  readonly cache: string;
   /** Bytes that a compressed image may grow to. */
   readonly unpackedLimit: number;
+  /** Bytes that the cache may hold. */
+  readonly cacheLimit: number;
+}
+
+export interface LoadedImage {
+  /** Whoever gets them must not write to them. Large ones are in shared memory. */
+  readonly bytes: Uint8Array;
+  /** Images of the same name are the same to the last byte. */
+  readonly name: string;
 }
 
 export class Images {
   readonly #folders: ImageFolders;
-  readonly #unpacked = new UnpackedImages();
+  readonly #unpacked: UnpackedImages;
 
   constructor(folders: ImageFolders) {
     this.#folders = folders;
+    this.#unpacked = new UnpackedImages(new ImageCache(folders.cache, folders.cacheLimit));
   }
 
   /** Regular files of both folders, by name; an upload hides an image of the same name. */
@@ -48,13 +62,22 @@ export class Images {
   }
 
   /**
-   * The bytes of an image, unpacked if they are a gzip file or, for a kernel, a bzImage.
+   * The bytes of an image. A kernel is unpacked if it is a gzip file or a bzImage; a RAM disk is the kernel's to unpack.
    * @param field of the request that named it, for the error.
    */
-  async load(name: string, field: string): Promise<Uint8Array> {
+  async load(name: string, field: 'kernel' | 'ramdisk'): Promise<LoadedImage> {
     const { path, bytes: size } = this.#find(name, field);
-    const bytes = size > READ_AT_ONCE ? await readFile(path) : readFileSync(path);
-    return isPacked(bytes) ? this.#unpack(bytes, field) : bytes;
+    const bytes = size > READ_AT_ONCE ? await readShared(path) : readFileSync(path);
+    if (field === 'kernel') {
+      const packed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+      if (isPacked(packed)) return this.#unpack(packed, field);
+    }
+    return { bytes, name: await hashOf(bytes) };
+  }
+
+  /** Resolves when nothing is being written any more. */
+  get settled(): Promise<void> {
+    return this.#unpacked.written;
   }
 
   async save(name: string, bytes: Uint8Array): Promise<Image> {
@@ -90,9 +113,10 @@ export class Images {
     throw badName(name, field, 'is no image here');
   }
 
-  async #unpack(bytes: Buffer, field: string): Promise<Uint8Array> {
+  async #unpack(packed: Buffer, field: string): Promise<LoadedImage> {
     try {
-      return await this.#unpacked.of(bytes, this.#folders.unpackedLimit);
+      const { bytes, hash } = await this.#unpacked.of(packed, this.#folders.unpackedLimit);
+      return { bytes, name: `unpacked ${hash}` };
     } catch (error) {
       if (!(error instanceof UnpackError)) throw error;
       const { message: detail, expected } = error;

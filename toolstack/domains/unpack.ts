@@ -1,8 +1,12 @@
 /** Images as they come, turned into what a domain builder takes: gzip files, and bzImages with the kernel packed inside. */
 
+import type { Transform } from 'node:stream';
 import { promisify } from 'node:util';
-import { gunzip } from 'node:zlib';
+import { createGunzip, gunzip } from 'node:zlib';
 import lzma from 'lzma-native';
+import { LZ4_MAGIC } from './lz4.js';
+import { sharedBytes } from './shared-bytes.js';
+import { unpackInThread, type WorkerFormat } from './unpack-thread.js';
 
 const unzip = promisify(gunzip);
 
@@ -37,38 +41,46 @@ const SIZE_BYTES = 4;
 interface Format {
   readonly name: string;
   readonly magic: readonly number[];
-  /** Absent where the format is known but cannot be unpacked here. */
-  readonly unpack?: (packed: Buffer, limit: number) => Promise<Uint8Array>;
+  /** Fills `output`, and throws unless it does so to the last byte. Absent where the format cannot be unpacked here. */
+  readonly unpack?: Unpack;
 }
 
-const GZIP: Format = {
-  name: 'gzip',
-  magic: [0x1f, 0x8b],
-  unpack: (packed, limit) => unzip(packed, { maxOutputLength: limit }),
-};
+type Unpack = (packed: Buffer, output: Uint8Array) => Promise<void>;
+
+const GZIP_MAGIC = [0x1f, 0x8b] as const;
+
+const inThread =
+  (format: WorkerFormat): Unpack =>
+  (packed, output) =>
+    unpackInThread({ format, packed, output });
+const streaming =
+  (decoder: () => Transform): Unpack =>
+  (packed, output) =>
+    fillFrom(decoder(), packed, output);
 
 // biome-ignore format: one row per format
 const PAYLOADS: readonly Format[] = [
-  GZIP,
-  { name: 'xz',    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: unpackXz },
-  { name: 'none',  magic: [0x7f, 0x45, 0x4c, 0x46],             unpack: async (packed) => packed },
-  { name: 'bzip2', magic: [0x42, 0x5a, 0x68] },
-  { name: 'lzma',  magic: [0x5d, 0x00, 0x00] },
+  { name: 'gzip',  magic: GZIP_MAGIC,                           unpack: streaming(createGunzip) },
+  { name: 'xz',    magic: [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00], unpack: streaming(() => lzma.createDecompressor()) },
+  { name: 'lzma',  magic: [0x5d, 0x00, 0x00],                   unpack: streaming(() => lzma.createDecompressor()) },
+  { name: 'zstd',  magic: [0x28, 0xb5, 0x2f, 0xfd],             unpack: inThread('zstd') },
+  { name: 'lz4',   magic: LZ4_MAGIC,                            unpack: inThread('lz4') },
+  { name: 'bzip2', magic: [0x42, 0x5a, 0x68],                   unpack: inThread('bzip2') },
   { name: 'lzo',   magic: [0x89, 0x4c, 0x5a, 0x4f] },
-  { name: 'lz4',   magic: [0x02, 0x21, 0x4c, 0x18] },
-  { name: 'zstd',  magic: [0x28, 0xb5, 0x2f, 0xfd] },
 ];
+const ELF_MAGIC = [0x7f, 0x45, 0x4c, 0x46] as const;
+const POSSIBLE = PAYLOADS.flatMap(({ name, unpack }) => (unpack ? [name] : [])).join(', ');
 
-export const isPacked = (bytes: Buffer): boolean => begins(bytes, GZIP.magic) || isBzImage(bytes);
+export const isPacked = (bytes: Buffer): boolean => begins(bytes, GZIP_MAGIC) || isBzImage(bytes);
 
 /**
- * The image inside; the bytes themselves if they are not packed.
+ * The image inside, in shared memory; the bytes themselves if they are not packed.
  * @param limit bytes that it may grow to.
  * @throws UnpackError
  */
 export async function unpack(bytes: Buffer, limit: number): Promise<Uint8Array> {
   if (isBzImage(bytes)) return unpackBzImage(bytes, limit);
-  return begins(bytes, GZIP.magic) ? unpackAs(GZIP, bytes, limit, 'a whole gzip file') : bytes;
+  return begins(bytes, GZIP_MAGIC) ? unpackGzipFile(bytes, limit) : bytes;
 }
 
 const begins = (bytes: Buffer, magic: readonly number[]): boolean =>
@@ -79,19 +91,26 @@ const isBzImage = (bytes: Buffer): boolean =>
 
 async function unpackBzImage(bytes: Buffer, limit: number): Promise<Uint8Array> {
   const payload = payloadOf(bytes);
+  if (begins(payload, ELF_MAGIC)) return payload;
   const format = PAYLOADS.find(({ magic }) => begins(payload, magic));
   if (format?.unpack === undefined) {
     const found = format?.name ?? `bytes ${payload.toString('hex', 0, 4)}`;
-    throw new UnpackError(`has a payload packed with ${found}`, 'gzip, xz or an ELF');
+    throw new UnpackError(`has a payload packed with ${found}`, `${POSSIBLE} or an ELF`);
   }
-  const isPlain = format.name === 'none';
-  const size = isPlain ? payload.length : payload.readUInt32LE(payload.length - SIZE_BYTES);
+  const size = payload.readUInt32LE(payload.length - SIZE_BYTES);
   if (size > limit) throw new UnpackError(`unpacks to more than ${limit} bytes`, 'less');
   // gzip keeps that size as its own last field.
-  const stream = format.name === 'xz' ? payload.subarray(0, -SIZE_BYTES) : payload;
-  const kernel = await unpackAs(format, stream, limit, `a whole ${format.name} payload`);
-  if (kernel.length === size) return kernel;
-  throw new UnpackError(`unpacks to ${kernel.length} bytes`, `${size}, as the payload says`);
+  const stream = format.name === 'gzip' ? payload : payload.subarray(0, -SIZE_BYTES);
+  const output = sharedBytes(size);
+  try {
+    await format.unpack(stream, output);
+  } catch (error) {
+    throw new UnpackError(
+      `has a ${format.name} payload that cannot be unpacked: ${messageOf(error)}`,
+      `a whole ${format.name} stream of ${size} bytes, as the payload says`,
+    );
+  }
+  return output;
 }
 
 function payloadOf(bytes: Buffer): Buffer {
@@ -114,38 +133,40 @@ function payloadOf(bytes: Buffer): Buffer {
   return bytes.subarray(from, from + length);
 }
 
-async function unpackAs(
-  { unpack: run }: Format,
-  bytes: Buffer,
-  limit: number,
-  expected: string,
-): Promise<Uint8Array> {
+async function unpackGzipFile(bytes: Buffer, limit: number): Promise<Uint8Array> {
   try {
-    return run ? await run(bytes, limit) : bytes;
+    const image = await unzip(bytes, { maxOutputLength: limit });
+    const shared = sharedBytes(image.length);
+    shared.set(image);
+    return shared;
   } catch (error) {
-    if (error instanceof UnpackError) throw error;
     if (error instanceof RangeError)
       throw new UnpackError(`unpacks to more than ${limit} bytes`, 'less');
-    const detail = error instanceof Error ? error.message : String(error);
-    throw new UnpackError(`cannot be unpacked: ${detail}`, expected);
+    throw new UnpackError(`cannot be unpacked: ${messageOf(error)}`, 'a whole gzip file');
   }
 }
 
-/** XZ with whatever filters it names; Linux uses the x86 branch filter. */
-function unpackXz(packed: Buffer, limit: number): Promise<Uint8Array> {
+/** Runs a stream; it stops as soon as it writes more than there is room for. */
+function fillFrom(decoder: Transform, packed: Buffer, output: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    const stream = lzma.createDecompressor();
-    const chunks: Buffer[] = [];
-    let size = 0;
-    stream.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      size += chunk.length;
-      if (size <= limit) return;
-      reject(new RangeError('too large'));
-      stream.destroy();
+    let at = 0;
+    decoder.on('data', (chunk: Buffer) => {
+      if (at + chunk.length > output.length) {
+        reject(new RangeError('more comes out than it says'));
+        decoder.destroy();
+        return;
+      }
+      output.set(chunk, at);
+      at += chunk.length;
     });
-    stream.on('error', reject);
-    stream.on('end', () => resolve(Buffer.concat(chunks)));
-    stream.end(packed);
+    decoder.on('error', reject);
+    decoder.on('end', () => {
+      if (at === output.length) resolve();
+      else reject(new RangeError(`it unpacks to ${at} bytes`));
+    });
+    decoder.end(packed);
   });
 }
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
