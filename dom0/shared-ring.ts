@@ -80,11 +80,14 @@ export class SharedRing {
     return passed < (now - before) >>> 0;
   }
 
-  /** Asks to be notified of the next request. @returns whether one has come meanwhile, for which no event will come. */
-  finalCheck(): boolean {
-    if (this.waiting() !== 0) return true;
-    this.#store(RING.REQ_EVENT, this.#requestsTaken + 1);
-    return this.waiting() !== 0;
+  /**
+   * Asks to be notified when `count` requests wait. @returns whether they do already, and no event will come; also if the
+   * frontend's index lies, for `waiting` to tell.
+   */
+  finalCheck(count = 1): boolean {
+    if ((this.waiting() ?? count) >= count) return true;
+    this.#store(RING.REQ_EVENT, this.#requestsTaken + count);
+    return (this.waiting() ?? count) >= count;
   }
 
   /** Slots of large rings lie across the edges of pages, which are not neighbours in memory. */

@@ -1,9 +1,10 @@
 /** Debian's own kernel, unmodified, as a PV domain: from its bzImage to a shell on the console, and down again. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { describe, expect } from 'vitest';
 import { unpack } from '../../toolstack/domains/unpack.js';
+import { BUSYBOX, KERNEL } from '../support/debian.js';
 import { Harness } from '../support/hypervisor-harness.js';
 import { initramfs } from '../support/initramfs.js';
 import { testWithPeer } from '../support/peer.js';
@@ -11,17 +12,8 @@ import { StoreHost } from './store-host.js';
 
 const MIB = 1024 * 1024;
 const PAGES_PER_MIB = 256;
-const BUSYBOX = '/bin/busybox';
-const KERNEL = newestKernel();
 const BOOT_MS = 120_000;
 const COMMAND_MS = 60_000;
-
-/** The last of Debian's kernels in /boot; a name that does not exist if there is none. */
-function newestKernel(): string {
-  const boot = existsSync('/boot') ? readdirSync('/boot') : [];
-  const names = boot.filter((name) => /^vmlinuz-6\.1\..*-amd64$/.test(name));
-  return `/boot/${names.sort().at(-1) ?? 'vmlinuz-6.1-amd64'}`;
-}
 
 /** A booted Linux and a way to have commands run in it. */
 async function boot(memory: number, vcpus = 1) {

@@ -47,6 +47,9 @@ const IN_C: Readonly<Record<string, string>> = {
   'gnttab_copy.destDomid':                'dest.domid',
   'gnttab_copy.destOffset':               'dest.offset',
   'gnttab_swap_grant_ref.refA':           'ref_a',
+  'netif_extra_info.gsoSize':             'u.gso.size',
+  'netif_extra_info.gsoType':             'u.gso.type',
+  'netif_extra_info.gsoFeatures':         'u.gso.features',
   'shared_info.maxPfn':                   'arch.max_pfn',
   'shared_info.pfnToMfnFrameListList':    'arch.pfn_to_mfn_frame_list_list',
   'shared_info.nmiReason':                'arch.nmi_reason',
@@ -94,7 +97,7 @@ const facts = ({
 };
 
 const HEADERS =
-  'xen event_channel grant_table sched vcpu memory version physdev callback nmi io/console io/xs_wire'.split(
+  'xen event_channel grant_table sched vcpu memory version physdev callback nmi io/console io/xs_wire io/netif'.split(
     ' ',
   );
 

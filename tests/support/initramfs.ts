@@ -27,8 +27,13 @@ const program = (name: string, data: Uint8Array | string): CpioEntry => ({
  * The archive, to be given as a ramdisk.
  * @param busybox the statically linked program.
  * @param init a script to run instead of the usual one.
+ * @param files programs and other files to add, in folders there are.
  */
-export function initramfs(busybox: Uint8Array, init: string = INIT): Uint8Array {
+export function initramfs(
+  busybox: Uint8Array,
+  init: string = INIT,
+  files: Readonly<Record<string, Uint8Array | string>> = {},
+): Uint8Array {
   return cpio([
     ...['bin', 'dev', 'proc', 'sys', 'tmp', 'etc'].map(directory),
     { name: 'dev/console', mode: CPIO.CHAR_DEVICE | 0o600, device: [5, 1] },
@@ -39,5 +44,6 @@ export function initramfs(busybox: Uint8Array, init: string = INIT): Uint8Array 
       data: 'busybox',
     })),
     program('init', init),
+    ...Object.entries(files).map(([name, data]) => program(name, data)),
   ]);
 }
