@@ -2,6 +2,7 @@
 
 import type { Clock } from './machine/clock.js';
 import type { Ram } from './machine/ram.js';
+import type { RandomSource } from './machine/random.js';
 import type { PrivcmdCall, PrivcmdMessage } from './public/privcmd.js';
 
 export interface HypervisorHost {
@@ -24,5 +25,7 @@ export interface VirtualClock extends Clock {
 export interface HypervisorSetup {
   readonly ram: Ram;
   readonly clock: Clock | VirtualClock;
+  /** What guests get from RDRAND and RDSEED. */
+  readonly random: RandomSource;
   readonly host: HypervisorHost;
 }

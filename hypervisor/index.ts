@@ -95,6 +95,7 @@ export class Hypervisor {
     return {
       cpuid: (leaf, subleaf) => this.#pv.cpuid(leaf, subleaf),
       readTsc: () => this.#readTsc(),
+      random: (into) => this.#setup.random.fill(into),
       hypervisorRange: (va, access) => this.#pv.hypervisorRange(va, access),
       unshare: (mfn) => this.#pv.unshare(mfn),
       readDescriptor: (selector) => this.#pv.readDescriptor(selector),

@@ -18,6 +18,7 @@ import { FAMILIES, HOST_FUNCTIONS } from '../x86/instructions.js';
 import {
   ACCESS,
   type AddressSpace,
+  type Breakpoint,
   EXIT,
   type ExitDetail,
   type ExitReason,
@@ -28,8 +29,11 @@ import {
 import { Registers } from '../x86/registers.js';
 import { RFLAGS, SLOT } from '../x86/state.js';
 import { CodeCache } from './code-cache.js';
+import { Debugging } from './debugging.js';
+import { Exit } from './exit.js';
 import { buildInterpreter, HYPERVISOR_RANGE, type InterpreterModule } from './module.js';
 import { INTERNAL, PSEUDO, RECORD, SCRATCH } from './record.js';
+import { GUARD } from './runtime.js';
 import { isStackFault } from './stack-fault.js';
 
 /** Indices of what each exit looks at, in units of 4 bytes. */
@@ -37,9 +41,11 @@ const SYSTEM_FLAGS_INDEX = SLOT.SYSTEM_FLAGS >>> 2;
 const BUDGET_INDEX = SLOT.BUDGET >>> 2;
 const CR0_INDEX = SLOT.CR0 >>> 2;
 const CR0_TS_EM = 0x0c;
+/** Flags with which the processor does more than run. */
+const OBSERVED = RFLAGS.TF | RFLAGS.RF | RFLAGS.AC;
 const WASM_PAGE = 0x1_0000;
 const MAX_INSTRUCTION = 15;
-const TWO_32 = 0x1_0000_0000;
+const NO_CODE = new Uint8Array(0);
 
 interface Exports {
   run(budget: number): number;
@@ -48,6 +54,7 @@ interface Exports {
   translate(low: number, high: number, access: number): number;
   flush(): void;
   flushPage(low: number, high: number): void;
+  guard(address: bigint, bytes: number, access: number): number;
 }
 
 interface Prepared extends InterpreterModule {
@@ -80,6 +87,7 @@ export class Engine implements Processor {
   readonly #dropLater: Frame[] = [];
   /** Instructions left of the budget of `run`. */
   #left = 0;
+  readonly #debugging: Debugging;
 
   constructor(ram: Ram, host: ProcessorHost) {
     const built = prepare(ram.u8.length / WASM_PAGE);
@@ -92,6 +100,7 @@ export class Engine implements Processor {
     const instance = new WebAssembly.Instance(built.module, { env: this.#imports(host) });
     this.#exports = instance.exports as unknown as Exports;
     this.#code = new CodeCache(ram, built.table, built.fusion, () => this.flushTlb());
+    this.#debugging = this.#makeDebugging();
     this.registers.reset();
     ram.u64[SLOT.ZERO / 8] = 0n;
     ram.u64[SLOT.PAGE_SIZE / 8] = BigInt(PAGE_SIZE);
@@ -106,17 +115,13 @@ export class Engine implements Processor {
   run(budget: number): ExitReason {
     this.#left = budget;
     for (;;) {
-      const before = this.#left;
-      const isStepping = ((this.#u32s[SYSTEM_FLAGS_INDEX] as number) & RFLAGS.TF) !== 0;
-      const reason = this.#runFor(isStepping ? 1 : before);
-      if (reason < INTERNAL.DECODE) return this.#detailed(reason as ExitReason);
-      const outcome = this.#serve(reason);
+      const isObserved = ((this.#u32s[SYSTEM_FLAGS_INDEX] as number) & OBSERVED) !== 0;
+      const outcome =
+        isObserved || this.#debugging.isArmed
+          ? this.#debugging.run()
+          : this.#serve(this.#runFor(this.#left));
       if (outcome !== undefined) return outcome;
-      if (isStepping && this.#left < before) {
-        this.#recordException(VECTOR.DB, 0);
-        return EXIT.EXCEPTION;
-      }
-      if (this.#left === 0) return EXIT.BUDGET;
+      if (this.#left <= 0) return EXIT.BUDGET;
     }
   }
 
@@ -174,6 +179,10 @@ export class Engine implements Processor {
     this.#code.drop(frame);
   }
 
+  setBreakpoints(breakpoints: readonly Breakpoint[]): void {
+    this.#debugging.set(breakpoints);
+  }
+
   saveState(into: Uint8Array): void {
     into.set(this.#ram.u8.subarray(LAYOUT.STATE, LAYOUT.STATE + STATE_SIZE));
   }
@@ -194,11 +203,12 @@ export class Engine implements Processor {
 
   /** @returns a reason to leave, or undefined to go on at rip. */
   #serve(reason: number): ExitReason | undefined {
+    if (reason < INTERNAL.DECODE) return this.#detailed(reason as ExitReason);
     if (reason === INTERNAL.DECODE) return this.#decode();
     if (reason === INTERNAL.STRADDLE) return this.#decodeStraddling();
     if (reason === INTERNAL.CODE_HIT) return this.#writeOverCode();
     if (reason === INTERNAL.UNSHARE) this.#unshare();
-    return undefined; // STOP, RESYNC, UNSHARE
+    return undefined; // STOP, RESYNC, UNSHARE, WATCH
   }
 
   #unshare(): void {
@@ -297,6 +307,7 @@ export class Engine implements Processor {
       registers: this.registers,
       host,
       translate: (va, access) => this.translate(va, access),
+      mayAccess: (va, bytes, access) => this.#mayAccess(va, bytes, access),
       written: (at) => {
         const frame = asFrame(Math.floor(at / PAGE_SIZE));
         if (this.#code.holdsCode(frame)) this.#dropLater.push(frame);
@@ -323,6 +334,25 @@ export class Engine implements Processor {
     return imports;
   }
 
+  #makeDebugging(): Debugging {
+    const left = () => this.#left;
+    return new Debugging(this.#ram, {
+      registers: this.registers,
+      get left() {
+        return left();
+      },
+      runFor: (budget) => this.#runFor(budget),
+      serve: (reason) => this.#serve(reason),
+      flushTlb: () => this.flushTlb(),
+      code: () => this.#codeAtRip() ?? NO_CODE,
+    });
+  }
+
+  #mayAccess(va: VirtAddr, bytes: number, access: number): boolean {
+    if (this.#u32(SLOT.CAREFUL) === 0) return true;
+    return this.#exports.guard(BigInt(va), bytes, access) !== GUARD.LEAVE;
+  }
+
   /** Adds to an exit what only the instruction itself tells. */
   #detailed(reason: ExitReason): ExitReason {
     const isProtection = reason === EXIT.EXCEPTION && this.exit.vector === VECTOR.GP;
@@ -336,13 +366,19 @@ export class Engine implements Processor {
 
   /** The instruction that made us leave: decoded again, for this is rare. */
   #exiting(): Instruction | undefined {
+    const bytes = this.#codeAtRip();
+    return bytes && this.instructionAt(bytes, this.registers.rip);
+  }
+
+  /** Bytes of the instruction at rip, whose length is known from the exit. */
+  #codeAtRip(): Uint8Array | undefined {
     const { rip } = this.registers;
     const offset = lowHalf(rip) & (PAGE_SIZE - 1);
     const first = this.#fetchFrame(rip);
     if (first === undefined) return undefined;
     const crosses = offset + this.exit.length > PAGE_SIZE;
     const second = crosses ? this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE)) : undefined;
-    return this.instructionAt(this.#bytesAt(first, offset, second), rip);
+    return this.#bytesAt(first, offset, second);
   }
 
   #recordException(vector: number, errorCode: number): void {
@@ -357,32 +393,5 @@ export class Engine implements Processor {
 
   #setU32(slot: number, value: number): void {
     this.#ram.u32[slot / 4] = value;
-  }
-}
-
-/** The exit details, read where generated code left them. */
-class Exit implements ExitDetail {
-  readonly #ram: Ram;
-
-  constructor(ram: Ram) {
-    this.#ram = ram;
-  }
-
-  get vector(): number {
-    return this.#ram.u32[SLOT.EXIT_VECTOR / 4] ?? 0;
-  }
-  get errorCode(): number {
-    return this.#ram.u32[SLOT.EXIT_ERROR / 4] ?? 0;
-  }
-  get cr2(): VirtAddr {
-    const { i32, u32 } = this.#ram;
-    const high = i32[SLOT.EXIT_CR2 / 4 + 1] ?? 0;
-    return asVirtAddr(high * TWO_32 + (u32[SLOT.EXIT_CR2 / 4] ?? 0));
-  }
-  get length(): number {
-    return this.#ram.u32[SLOT.EXIT_LENGTH / 4] ?? 0;
-  }
-  get code(): number {
-    return this.#ram.u32[SLOT.EXIT_CODE / 4] ?? 0;
   }
 }

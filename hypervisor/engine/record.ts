@@ -70,4 +70,5 @@ export const INTERNAL = {
   RESYNC:    20, // go on at rip (TF may have changed)
   STRADDLE:  21, // a STRADDLE guard failed
   UNSHARE:   22, // the instruction at rip would write to the shared machine frame in SLOT.EXIT_FRAME
+  WATCH:     23, // the instruction at rip touches a data breakpoint: run it alone
 } as const;

@@ -13,6 +13,7 @@ export const INTERNAL_SIGNATURES = {
   readSlow:  { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // address, bytes, 1 = stack → host address, 0 = fault
   writeSlow: { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // the same; may be the scratch copy that `commit` writes back
   storeSlow: { params: ['i64', 'i64', 'i32', 'i32'], results: ['i32'] }, // address, value, bytes, 1 = stack → 1, 0 = fault
+  guard:     { params: ['i64', 'i32', 'i32'],        results: ['i32'] }, // address, bytes, ACCESS → GUARD
   commit:    { params: [],                           results: []      }, // writes the scratch copy back
   fetch:     { params: ['i64'],                      results: ['i32'] }, // fills the execute TLB → FETCH
   flush:     { params: [],                           results: []      }, // forgets all translations
@@ -28,5 +29,7 @@ export interface Runtime {
   readonly host: ReadonlyMap<string, number>;
 }
 
+/** Results of `guard`: may the page enter the TLB, must it not, or was a reason to leave recorded? */
+export const GUARD = { FILL: 0, KEEP_OUT: 1, LEAVE: 2 } as const;
 /** Results of `fetch`. */
 export const FETCH = { FAULT: 0, NO_CODE: 1, FILLED: 2 } as const;

@@ -17,6 +17,7 @@ const PAGE = 4096;
  */
 function readNumber(machine: Machine, va: VirtAddr, bytes: number): bigint | undefined {
   let value = 0n;
+  if (!machine.mayAccess(va, bytes, ACCESS.READ)) return undefined;
   for (let i = 0; i < bytes; i++) {
     const at = machine.translate(asVirtAddr(va + i), ACCESS.READ);
     if (at < 0) return undefined;
@@ -44,6 +45,7 @@ function readNumbers(
 /** Writes a number at an address whose page, and the next if it crosses, were made sure to be writable. */
 function writeNumber(machine: Machine, va: VirtAddr, bytes: number, value: bigint): boolean {
   const places: number[] = [];
+  if (!machine.mayAccess(va, bytes, ACCESS.WRITE)) return false;
   for (let i = 0; i < bytes; i++) {
     const at = machine.translate(asVirtAddr(va + i), ACCESS.WRITE);
     if (at < 0) return false;
@@ -98,6 +100,8 @@ function returnFar(machine: Machine, bytes: number, release: number): number {
 
 /** What IRET may change at CPL 3 with IOPL 0, besides the status flags. */
 const IRET_CHANGES = RFLAGS.TF | RFLAGS.DF | RFLAGS.NT | RFLAGS.RF | RFLAGS.AC | RFLAGS.ID;
+/** What changes how the engine runs what follows. */
+const OBSERVED = RFLAGS.TF | RFLAGS.AC | RFLAGS.RF;
 const UNCHANGED = RFLAGS.IF | RFLAGS.IOPL | RFLAGS.VIF | RFLAGS.VIP;
 
 function returnFromInterrupt(machine: Machine, bytes: number): number {
@@ -122,7 +126,7 @@ function returnFromInterrupt(machine: Machine, bytes: number): number {
   registers.set(GPR.RSP, rsp);
   registers.ss = stackSelector;
   goTo(machine, selector, rip);
-  return image & RFLAGS.TF ? machine.resync() : OUTCOME.BRANCH;
+  return image & OBSERVED ? machine.resync() : OUTCOME.BRANCH;
 }
 
 /** Far JMP or CALL through memory. SLOT.RESULT holds the pointer: offset (u64), then selector. */

@@ -42,10 +42,10 @@ export const farTransfers: Family = (define) => {
     [['Iretq'],                 returnFromInterrupt(8)],
     [forms('Jmp', 'm1616'),     transfer(2, 0)],
     [forms('Jmp', 'm1632'),     transfer(4, 0)],
-    [forms('Jmp', 'm1664'),     transfer(8, 0)],
+    [forms('Jmp', 'm1664'),     transfer(4, 0)], // as on AMD, REX.W leaves the offset at 32 bits
     [forms('Call', 'm1616'),    transfer(2, 2)],
     [forms('Call', 'm1632'),    transfer(4, 4)],
-    [forms('Call', 'm1664'),    transfer(8, 8)],
+    [forms('Call', 'm1664'),    transfer(4, 8)],
   ];
   for (const [names, body] of rows) define(names, body, last);
 };

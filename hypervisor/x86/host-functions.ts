@@ -16,6 +16,11 @@ export interface Machine {
    * -1 if it faults: the fault is recorded, return OUTCOME.EXIT_BEFORE.
    */
   translate(va: VirtAddr, access: number): number;
+  /**
+   * To be called before accesses by `translate`: false if it is misaligned and that matters, or is watched and the instruction
+   * has to be run alone. Return OUTCOME.EXIT_BEFORE then.
+   */
+  mayAccess(va: VirtAddr, bytes: number, access: number): boolean;
   /** To be called after writing at a byte address of RAM: decoded code there is dropped after the instruction. */
   written(at: number): void;
   /** Records an exception. @returns OUTCOME.EXIT_BEFORE, for the host function to return. */

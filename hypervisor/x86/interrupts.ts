@@ -4,16 +4,23 @@
 import type { Semantics } from './builder.js';
 import { type Family, forms } from './define.js';
 import { EXIT, VECTOR } from './processor.js';
+import { SLOT } from './state.js';
 
 /** What the gate allows is for the owner of the trap table to decide. */
 const interrupt: Semantics = (b, { dst }) =>
   b.exitBefore(EXIT.INTERRUPT, b.zeroExtend(b.read(dst), 32));
 
+/** INT1 (ICEBP): a #DB that DR6 says nothing about. */
+const debugTrap: Semantics = (b) => {
+  b.setState(SLOT.DEBUG_STATUS, b.const(32, 0));
+  b.raiseTrap(VECTOR.DB);
+};
+
 export const interrupts: Family = (define) => {
   const last = { ends: true, last: true } as const;
   define(['Int_imm8'], interrupt, last);
   define(['Int3'], (b) => b.raiseTrap(VECTOR.BP), last);
-  define(['Int1'], (b) => b.raiseTrap(VECTOR.DB), last);
+  define(['Int1'], debugTrap, last);
   define(['Syscall'], (b) => b.exitAfter(EXIT.SYSCALL), { hot: [0], ends: true });
   define(
     [

@@ -37,6 +37,21 @@ export interface ExitDetail {
   readonly length: number;
   /** Its `Code` of iced-x86, for EXIT.PRIVILEGED. */
   readonly code: number;
+  /** What a #DB says in DR6: breakpoints B0 to B3, BS. */
+  readonly debugStatus: number;
+}
+
+/** Kinds of breakpoints as DR7 has them (SDM 3B §17.2.4); those on I/O are not the processor's. */
+export const BREAKPOINT = { EXECUTE: 0, WRITE: 1, ACCESS: 3 } as const;
+
+/** An enabled breakpoint. */
+export interface Breakpoint {
+  /** Which debug register it is in, 0 to 3. */
+  readonly index: number;
+  readonly address: VirtAddr;
+  /** 1, 2, 4 or 8 bytes; the address is aligned to it, but for execution. */
+  readonly bytes: number;
+  readonly kind: (typeof BREAKPOINT)[keyof typeof BREAKPOINT];
 }
 
 export interface AddressSpace {
@@ -71,6 +86,11 @@ export interface Processor {
   saveState(into: Uint8Array): void;
   /** Copies the state of another vCPU in. Its address space is for the caller to set. */
   loadState(from: Uint8Array): void;
+  /**
+   * Arms these breakpoints and no others. One for execution gives #DB before the instruction unless RF is set, one for data
+   * after it. There is no cost to what lies in other pages.
+   */
+  setBreakpoints(breakpoints: readonly Breakpoint[]): void;
   /** Decodes one instruction. The caller frees the result. */
   instructionAt(bytes: Uint8Array, rip: VirtAddr): Instruction;
 }
@@ -83,6 +103,8 @@ export interface ProcessorHost {
   ): readonly [eax: number, ebx: number, ecx: number, edx: number];
   /** The time-stamp counter, an exact integer below 2^53. */
   readTsc(): number;
+  /** Fills some bytes at random, for RDRAND and RDSEED. */
+  random(into: Uint8Array): void;
   /** @returns the page-aligned byte address that backs an address in the hypervisor's range, -1 for a page fault. */
   hypervisorRange(va: VirtAddr, access: number): number;
   /** The machine frame is about to be written to and is shared: afterwards it is the domain's own. */

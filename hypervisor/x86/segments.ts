@@ -142,6 +142,8 @@ const moveTo: Semantics = (b, { dst, src }) => {
   const selector = b.read(src);
   const segment = b.shrU(b.sub(b.slot(dst), b.const(32, SLOT.SELECTORS)), 1);
   load(b, segment, selector);
+  // No #DB comes between this and the next instruction, so that SS and RSP change together (SDM 3A §6.8.3).
+  b.setState(SLOT.SHADOW, b.eq(segment, b.const(32, SEGMENT.SS)));
 };
 
 /** A register is written whole, memory 16 bits. */
@@ -160,15 +162,16 @@ const popSegment =
     b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
   };
 
-/** LSS, LFS, LGS: a register and a selector from memory. */
+/** LSS, LFS, LGS: a register and a selector from memory. As on AMD, REX.W leaves the offset at 32 bits. */
 const loadFar =
   (segment: number): Semantics =>
   (b, { dst, src }) => {
     const address = b.address(src);
-    const offset = b.load(address, dst.bits);
-    const selector = b.load(b.add(address, b.const(64, dst.bits / 8)), 16);
+    const bits = Math.min(dst.bits, 32);
+    const offset = b.load(address, bits);
+    const selector = b.load(b.add(address, b.const(64, bits / 8)), 16);
     load(b, b.const(32, segment), selector);
-    b.write(dst, offset);
+    b.write(dst, b.zeroExtend(offset, dst.bits));
   };
 
 /** LAR and LSL: ZF tells whether there is something to see. */

@@ -29,7 +29,7 @@ export const SLOT = {
   KERNEL_GS_BASE: S + 0x0b8, // u64: for pv; nothing in the engine uses it
   CR0:          S + 0x0c0, // u64; only TS (bit 3) and EM (bit 2) mean something to the engine
   CR2:          S + 0x0c8, // u64
-  CR4:          S + 0x0d0, // u64
+  CR4:          S + 0x0d0, // u64; only TSD (bit 2) and FSGSBASE (bit 16) mean something to the engine
   MXCSR:        S + 0x0e0, // u32
   FPU_CONTROL:  S + 0x0e4, // u16: x87 control word
   FPU_STATUS:   S + 0x0e6, // u16: x87 status word; TOP in bits 13 to 11
@@ -64,6 +64,18 @@ export const SLOT = {
   EXIT_RECORD:  S + 0x864, // u32: record at the exit
   TLB_LOG:      S + 0x860, // u32: entries in the list of filled TLB entries
   RESULT:       S + 0x870, // 32 bytes: where host functions leave more results than one
+  // what is run with care: engine/debugging.ts
+  CAREFUL:      S + 0x890, // u32: 1 = TF, AC or a breakpoint: accesses are looked at one by one, and so are elements of strings
+  ALONE:        S + 0x894, // u32: 1 = one instruction is run: data breakpoints that it hits are noted in HITS
+  HITS:         S + 0x898, // u32: as in DR6
+  SHADOW:       S + 0x89c, // u32: 1 = the instruction loaded SS, so that the next one comes before any #DB
+  DEBUG_STATUS: S + 0x8a0, // u32: what a #DB says in DR6
+  WATCHES:      S + 0x8a4, // u32: number of data breakpoints
+  BREAKS:       S + 0x8a8, // u32: number of execution breakpoints
+  WATCH_FIRST:  S + 0x8b0, // 4 x u64: first byte of each data breakpoint
+  WATCH_LAST:   S + 0x8d0, // 4 x u64: last byte
+  WATCH_READS:  S + 0x8f0, // 4 x u32: 1 = reading is a hit, too
+  BREAK_PAGE:   S + 0x900, // 4 x u64: pages of execution breakpoints
 } as const;
 
 /** Address of general-purpose register `n`. */

@@ -22,6 +22,9 @@ const pointer = (b: Builder, o: Operands, n: number): Value =>
 const setPointer = (b: Builder, o: Operands, n: number, value: Value): void =>
   b.setReg(n, b.truncate(value, pointerBits(o)));
 
+/** Something wants to know about each element: TF, AC or a data breakpoint. */
+const isWatched = (b: Builder): Value => b.state(SLOT.CAREFUL, 'i32');
+
 const goesDown = (b: Builder): Value =>
   b.and(b.state(SLOT.SYSTEM_FLAGS, 'i32'), b.const(32, RFLAGS.DF));
 
@@ -86,7 +89,7 @@ const repeated =
       const { many } = s;
       if (many) {
         const limit = stepLimit(b, o, bytes, s, count);
-        const isBulk = b.and(b.ne(limit, zero), b.isZero(goesDown(b)));
+        const isBulk = b.and(b.ne(limit, zero), b.isZero(b.or(goesDown(b), isWatched(b))));
         b.if(
           isBulk,
           () => b.assign(done, many(b, o, limit)),

@@ -25,14 +25,43 @@ const readTscOnHost = hostFunction('readTsc', [], 'i32', (machine) => () => {
   return OUTCOME.NEXT;
 });
 
-export const SYSTEM_HOST_FUNCTIONS: readonly HostImplementation[] = [cpuidOnHost, readTscOnHost];
+/** Eight random bytes into SLOT.RESULT. */
+const randomOnHost = hostFunction('random', [], 'i32', (machine) => {
+  const bytes = machine.ram.u8.subarray(SLOT.RESULT, SLOT.RESULT + 8);
+  return () => {
+    machine.host.random(bytes);
+    return OUTCOME.NEXT;
+  };
+});
+
+export const SYSTEM_HOST_FUNCTIONS: readonly HostImplementation[] = [
+  cpuidOnHost,
+  readTscOnHost,
+  randomOnHost,
+];
+
+/** Bits of CR4 that instructions look at (SDM 3A §2.5). */
+const CR4 = { TSD: 1 << 2, FSGSBASE: 1 << 16 } as const;
+const hasControl = (b: Builder, bit: number): Value =>
+  b.and(b.state(SLOT.CR4, 'i32'), b.const(32, bit));
 
 const cpuid: Semantics = (b) => void b.call(cpuidOnHost);
-const readTsc: Semantics = (b) => void b.call(readTscOnHost);
-/** TSC_AUX is always 0: one processor. */
-const readTscAux: Semantics = (b) => {
+/** With CR4.TSD it is privileged: whose kernel this is, is not known here. */
+const readTsc: Semantics = (b) => {
+  b.if(hasControl(b, CR4.TSD), () => b.exitBefore(EXIT.PRIVILEGED));
   b.call(readTscOnHost);
+};
+/** TSC_AUX is always 0: one processor. */
+const readTscAux: Semantics = (b, o) => {
+  readTsc(b, o);
   b.setReg(GPR.RCX, b.const(32, 0));
+};
+
+/** Never short of randomness: CF = 1, the other flags 0 (SDM 2B, RDRAND). */
+const random: Semantics = (b, { dst }) => {
+  b.call(randomOnHost);
+  b.write(dst, b.truncate(b.state(SLOT.RESULT, 'i64'), dst.bits));
+  b.flags.load(b.const(32, RFLAGS.CF));
 };
 
 const privileged: Semantics = (b) => b.exitBefore(EXIT.PRIVILEGED);
@@ -41,15 +70,20 @@ const nothing: Semantics = () => {};
 /** CLFLUSH and its kin access the line as a read does. */
 const touch: Semantics = (b, { dst }) => void b.load(b.address(dst), 8);
 
+const requireBaseAccess = (b: Builder): void =>
+  b.raiseIf(b.isZero(hasControl(b, CR4.FSGSBASE)), VECTOR.UD);
+
 const readBase =
   (slot: number): Semantics =>
   (b, { dst }) => {
+    requireBaseAccess(b);
     b.write(dst, b.truncate(b.state(slot, 'i64'), dst.bits));
   };
 
 const writeBase =
   (slot: number): Semantics =>
   (b, { dst }) => {
+    requireBaseAccess(b);
     const base = b.zeroExtend(b.read(dst), 64);
     b.if(isNotCanonical(b, base), () => b.raise(VECTOR.GP));
     b.setState(slot, base);
@@ -65,9 +99,14 @@ const POPF_WORD = RFLAGS.TF | RFLAGS.DF | RFLAGS.NT;
 
 /** Takes flags from an image as POPF does; @param system the system flags that the image may change. */
 function loadFlags(b: Builder, image: Value, system: number): void {
+  const before = b.variable(b.state(SLOT.SYSTEM_FLAGS, 'i32'));
   const kept = b.and(b.state(SLOT.SYSTEM_FLAGS, 'i32'), b.const(32, ~(system | RFLAGS.RF)));
   b.setState(SLOT.SYSTEM_FLAGS, b.or(kept, b.and(image, b.const(32, system))));
   b.flags.load(image);
+  // TF, and AC when it is new, change how the engine runs what follows.
+  const observed = b.const(32, system & (RFLAGS.TF | RFLAGS.AC));
+  const isOld = b.and(before, b.const(32, RFLAGS.AC));
+  b.if(b.and(b.and(image, observed), b.not(isOld)), () => b.resync());
 }
 
 const popFlags =
@@ -77,7 +116,6 @@ const popFlags =
     const image = b.zeroExtend(b.truncate(b.load(top, bits, 'stack'), Math.min(bits, 32)), 32);
     b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
     loadFlags(b, image, bits === 64 ? POPF_SYSTEM : POPF_WORD);
-    b.if(b.and(image, b.const(32, RFLAGS.TF)), () => b.resync());
   };
 
 // biome-ignore format: one row per group
@@ -111,6 +149,7 @@ export const system: Family = (define) => {
   define(['Cpuid'], cpuid);
   define(['Rdtsc'], readTsc);
   define(['Rdtscp'], readTscAux);
+  define([...forms('Rdrand', 'r16 r32 r64'), ...forms('Rdseed', 'r16 r32 r64')], random);
   define(forms('Rdfsbase', 'r32 r64'), readBase(SLOT.FS_BASE));
   define(forms('Rdgsbase', 'r32 r64'), readBase(SLOT.GS_BASE));
   define(forms('Wrfsbase', 'r32 r64'), writeBase(SLOT.FS_BASE));

@@ -4,13 +4,26 @@ import { Decoder, DecoderOptions, type Instruction } from 'iced-x86';
 import { STATE_SIZE } from '../../hypervisor/machine/layout.js';
 import type { Ram } from '../../hypervisor/machine/ram.js';
 import { asVirtAddr, type Frame, toU64, type VirtAddr } from '../../hypervisor/machine/types.js';
-import type { AddressSpace, ExitDetail, Processor } from '../../hypervisor/x86/processor.js';
+import type {
+  AddressSpace,
+  Breakpoint,
+  ExitDetail,
+  Processor,
+} from '../../hypervisor/x86/processor.js';
 import { Registers } from '../../hypervisor/x86/registers.js';
 import { SLOT } from '../../hypervisor/x86/state.js';
 
 export class FakeProcessor implements Processor {
   readonly registers: Registers;
-  exit: ExitDetail = { vector: 0, errorCode: 0, cr2: asVirtAddr(0), length: 0, code: 0 };
+  exit: ExitDetail = {
+    vector: 0,
+    errorCode: 0,
+    cr2: asVirtAddr(0),
+    length: 0,
+    code: 0,
+    debugStatus: 0,
+  };
+  breakpoints: readonly Breakpoint[] = [];
   readonly retired = 0;
   /** How often all translations were forgotten. */
   flushes = 0;
@@ -56,6 +69,10 @@ export class FakeProcessor implements Processor {
 
   frameWritten(_frame: Frame): void {}
   forgetFrame(_frame: Frame): void {}
+
+  setBreakpoints(breakpoints: readonly Breakpoint[]): void {
+    this.breakpoints = breakpoints;
+  }
 
   saveState(into: Uint8Array): void {
     into.set(this.#ram.u8.subarray(SLOT.GPR, SLOT.GPR + STATE_SIZE));

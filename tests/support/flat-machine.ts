@@ -17,6 +17,7 @@ export const FLAT = { CODE: 0x40_0000, DATA: 0x80_0000, STACK: 0xc0_0000, PAGES:
 const NO_HOST: ProcessorHost = {
   cpuid: (leaf, subleaf) => [leaf, subleaf, 0, 0],
   readTsc: () => 0x1_2345_6789,
+  random: (into) => void into.fill(0xa5),
   hypervisorRange: () => -1,
   unshare: () => undefined,
   readDescriptor: () => undefined,

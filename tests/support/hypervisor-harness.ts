@@ -7,6 +7,7 @@ import { TraceReader } from '../../dom0/trace-reader.js';
 import { Hypervisor } from '../../hypervisor/index.js';
 import { type Clock, ManualClock } from '../../hypervisor/machine/clock.js';
 import { Ram } from '../../hypervisor/machine/ram.js';
+import { SeededRandom } from '../../hypervisor/machine/random.js';
 import type {
   CreateDomain,
   CreatedDomain,
@@ -77,6 +78,7 @@ export class Harness {
     this.hypervisor = new Hypervisor({
       ram: this.ram,
       clock: this.clock,
+      random: new SeededRandom(1),
       host: {
         doorbell,
         bounce: this.bounce,
