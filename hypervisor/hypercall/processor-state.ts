@@ -2,7 +2,7 @@
 
 import { ERRNO } from '../public/errno.js';
 import { VMASST } from '../public/xen.js';
-import { debugNumber, setDebugRegister } from '../pv/debug-registers.js';
+import { armBreakpoints, debugNumber, setDebugRegister } from '../pv/debug-registers.js';
 import { type Hypercall, NO_RESULT } from './hypercall.js';
 
 /** Sets or clears CR0.TS: with it set, the next FPU instruction gives #NM. */
@@ -15,7 +15,9 @@ export function setDebugreg(call: Hypercall): number {
   const n = debugNumber(call.vcpu, call.argLo(0));
   if (n === undefined || n > 7) return -ERRNO.ENODEV;
   const value = (BigInt(call.argHi(1)) << 32n) | BigInt(call.argLo(1));
-  return setDebugRegister(call.vcpu, n, value) ? 0 : call.refuse(-ERRNO.EPERM, 'reserved bits');
+  if (!setDebugRegister(call.vcpu, n, value)) return call.refuse(-ERRNO.EPERM, 'reserved bits');
+  armBreakpoints(call.hv.pv.processor, call.vcpu);
+  return 0;
 }
 
 /** @returns the register: an address or 32 bits, so it fits a result. */

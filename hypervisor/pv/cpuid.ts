@@ -1,6 +1,6 @@
 /**
- * CPUID as a guest sees it: an x86-64 processor of the first level (SSE2, nothing newer but CMPXCHG16B and POPCNT), and
- * Xen's own leaves. Only what the engine carries out is offered. Spec: SDM 2A, CPUID; AMD APM 3 appendix E; xen-abi §1.7.
+ * CPUID as a guest sees it: an x86-64 processor of the first level (SSE2, nothing newer but CMPXCHG16B, POPCNT, RDRAND, RDSEED
+ * and FSGSBASE), and Xen's own leaves. Only what the engine carries out is offered. Spec: SDM 2A, CPUID; AMD APM 3 appendix E; xen-abi §1.7.
  */
 
 import { TSC_KHZ } from '../common/time.js';
@@ -19,8 +19,10 @@ const bits = (...numbers: readonly number[]): number =>
 // biome-ignore format: one row per leaf
 /** fpu de tsc msr pae cx8 apic sep cmov pat clflush mmx fxsr sse sse2 */
 const FEATURES_EDX = bits(0, 2, 4, 5, 6, 8, 9, 11, 15, 16, 19, 23, 24, 25, 26);
-/** cx16 popcnt hypervisor */
-const FEATURES_ECX = bits(13, 23, 31);
+/** cx16 popcnt rdrand hypervisor; neither xsave nor osxsave */
+const FEATURES_ECX = bits(13, 23, 30, 31);
+/** fsgsbase rdseed */
+const STRUCTURED_EBX = bits(0, 18);
 /** The bits of leaf 1 that AMD repeats, and syscall nx rdtscp lm. */
 const EXTENDED_EDX =
   (FEATURES_EDX & bits(0, 2, 4, 5, 6, 8, 9, 15, 16, 23, 24)) | bits(11, 20, 27, 29);
@@ -61,6 +63,8 @@ export function cpuid(context: CpuidContext, leaf: number, subleaf: number): Lea
       const ebx = ((context.vcpuId * 2) << 24) | ((CLFLUSH_BYTES / 8) << 8);
       return [SIGNATURE, ebx >>> 0, FEATURES_ECX, FEATURES_EDX];
     }
+    case 7:
+      return subleaf === 0 ? [0, STRUCTURED_EBX, 0, 0] : NONE;
     case 0x8000_0000:
       return [LAST_EXTENDED, word(VENDOR, 0), word(VENDOR, 2), word(VENDOR, 1)];
     case 0x8000_0001:

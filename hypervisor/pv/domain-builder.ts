@@ -302,6 +302,7 @@ class Builder {
       cs: FLAT.RING3_CS64,
       ss: FLAT.RING3_SS64,
       ...{ ds: 0, es: 0, fs: 0, gs: 0, fsBase: 0n, gsBaseKernel: 0n, gsBaseUser: 0n },
+      ...{ cr0: 0, cr4: 0, fpu: undefined },
     };
     vcpu.isInitialised = true;
     vcpu.online = true;

@@ -9,7 +9,14 @@ import { vcpuInfo } from '../public/xen.js';
 import type { Processor } from '../x86/processor.js';
 import { PAGE_FAULT, VECTOR } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
-import { debugNumber, setDebugRegister } from './debug-registers.js';
+import { CR0_FIXED, CR0_TS, CR4_FIXED, CR4_GUEST, CR4_TSD } from './control-registers.js';
+import {
+  armBreakpoints,
+  DR6_SINGLE_STEP,
+  debugNumber,
+  ioBreakpointHits,
+  setDebugRegister,
+} from './debug-registers.js';
 import { type InstructionFetch, registerOperand, writeRegister } from './emulated-instruction.js';
 import type { GuestAccess } from './guest-access.js';
 import { IoPorts } from './io-ports.js';
@@ -18,13 +25,6 @@ import type { PvVcpu } from './pv-vcpu.js';
 import { storeTableRegister } from './table-registers.js';
 import type { Traps } from './traps.js';
 
-/** What the guest finds in CR0 besides TS: PE MP ET NE WP AM PG (SDM 3A §2.5). */
-const CR0_FIXED = 0x8005_0033;
-const CR0_TS = 8;
-/** PAE, PGE hidden; OSFXSR, OSXMMEXCPT, MCE on. */
-const CR4_FIXED = 0x660;
-/** Bits the guest has for itself: TSD, DE. */
-const CR4_GUEST = 0x0c;
 /** Repetitions of INS or OUTS carried out before the guest's clock is looked at again. */
 const MAX_REPEAT = 256;
 
@@ -43,6 +43,8 @@ export class PrivilegedOperations {
   readonly #fetch: InstructionFetch;
   readonly #view: DataView;
   readonly #ports = new WeakMap<PvVcpu, IoPorts>();
+  /** Breakpoints on I/O that the instruction has hit, as in DR6. */
+  #ioHits = 0;
 
   constructor(
     processor: Processor,
@@ -71,10 +73,16 @@ export class PrivilegedOperations {
       return;
     }
     const { length } = instruction;
+    const isStepping = (registers.rflags & RFLAGS.TF) !== 0;
+    this.#ioHits = 0;
     const outcome = this.#perform(v, instruction);
     if (outcome === 'done') registers.rip = asVirtAddr(registers.rip + length);
+    else if (outcome === 'again') registers.rflags |= RFLAGS.RF;
     else if (outcome === 'gp') this.#traps.injectException(v, VECTOR.GP, 0);
     else if (outcome === 'ud') this.#traps.injectException(v, VECTOR.UD);
+    if (outcome !== 'done' && outcome !== 'again') return;
+    const status = this.#ioHits | (isStepping ? DR6_SINGLE_STEP : 0);
+    if (status !== 0) this.#traps.injectDebug(v, status);
   }
 
   #perform(v: PvVcpu, instruction: Instruction): Outcome {
@@ -94,6 +102,9 @@ export class PrivilegedOperations {
       case Mnemonic.Sti:
         // With enough virtual IOPL they are allowed, and deliberately do nothing: the event mask is the flag.
         return this.#hasIopl(v) ? 'done' : 'gp';
+      case Mnemonic.Rdtsc:
+      case Mnemonic.Rdtscp:
+        return this.#readTsc(v, instruction.mnemonic);
       default:
         return this.#tableRegister(v, instruction);
     }
@@ -131,6 +142,17 @@ export class PrivilegedOperations {
     }
   }
 
+  /** Here only with CR4.TSD, which keeps applications from the counter. */
+  #readTsc(v: PvVcpu, mnemonic: Mnemonic): Outcome {
+    const { registers } = this.#processor;
+    if (!v.inKernel && v.cr4Bits & CR4_TSD) return 'gp';
+    const ticks = this.#msrs.timeStamp();
+    registers.set(GPR.RAX, ticks & 0xffff_ffffn);
+    registers.set(GPR.RDX, ticks >> 32n);
+    if (mnemonic === Mnemonic.Rdtscp) registers.set(GPR.RCX, 0n);
+    return 'done';
+  }
+
   // ---- control and debug registers ----
 
   #mov(v: PvVcpu, instruction: Instruction): Outcome {
@@ -138,7 +160,7 @@ export class PrivilegedOperations {
     const from = instruction.opRegister(1);
     if (isControl(from)) return this.#give(to, this.#readControl(v, from - Register.CR0));
     if (isControl(to)) return this.#writeControl(v, to - Register.CR0, this.#value(from));
-    if (isDebug(from)) return this.#give(to, this.#readDebug(v, from - Register.DR0));
+    if (isDebug(from)) return this.#readDebug(v, from - Register.DR0, to);
     if (isDebug(to)) return this.#writeDebug(v, to - Register.DR0, this.#value(from));
     return 'gp';
   }
@@ -179,6 +201,7 @@ export class PrivilegedOperations {
         return this.#newBase(v, Number(value >> 12n)) === 0 ? 'done' : 'gp';
       case 4:
         v.cr4Bits = Number(value & BigInt(CR4_GUEST));
+        this.#processor.registers.cr4 = v.cr4Bits;
         return 'done';
       default:
         return 'gp';
@@ -190,14 +213,17 @@ export class PrivilegedOperations {
     registers.cr0 = on ? registers.cr0 | CR0_TS : registers.cr0 & ~CR0_TS;
   }
 
-  #readDebug(v: PvVcpu, n: number): bigint | undefined {
+  #readDebug(v: PvVcpu, n: number, to: Register): Outcome {
     const number = debugNumber(v, n);
-    return number === undefined ? undefined : v.debug[number];
+    return number === undefined ? 'ud' : this.#give(to, v.debug[number]);
   }
 
   #writeDebug(v: PvVcpu, n: number, value: bigint): Outcome {
     const number = debugNumber(v, n);
-    return number !== undefined && setDebugRegister(v, number, value) ? 'done' : 'gp';
+    if (number === undefined) return 'ud';
+    if (!setDebugRegister(v, number, value)) return 'gp';
+    armBreakpoints(this.#processor, v);
+    return 'done';
   }
 
   // ---- model-specific registers ----
@@ -256,6 +282,7 @@ export class PrivilegedOperations {
     const operand = registerOperand(instruction.opRegister(0));
     const port = this.#port(instruction, 1);
     if (!operand || !this.#mayAccess(v, port, operand.size)) return 'gp';
+    this.#ioHits = ioBreakpointHits(v, port, operand.size);
     const value = this.#portsOf(v).read(port, operand.size);
     writeRegister(this.#processor, operand, BigInt(value));
     return 'done';
@@ -265,6 +292,7 @@ export class PrivilegedOperations {
     const operand = registerOperand(instruction.opRegister(1));
     const port = this.#port(instruction, 0);
     if (!operand || !this.#mayAccess(v, port, operand.size)) return 'gp';
+    this.#ioHits = ioBreakpointHits(v, port, operand.size);
     const value = this.#processor.registers.lo(GPR.RAX);
     this.#portsOf(v).write(port, operand.size, value);
     return 'done';
@@ -273,22 +301,33 @@ export class PrivilegedOperations {
   /** INS and OUTS, repeated or not: a bounded number of turns, then the guest executes it again. */
   #string(v: PvVcpu, instruction: Instruction): Outcome {
     const { registers } = this.#processor;
-    const { size, input } = stringForm(instruction.mnemonic);
+    const form = stringForm(instruction.mnemonic);
     const port = registers.lo(GPR.RDX) & 0xffff;
-    if (!this.#mayAccess(v, port, size)) return 'gp';
+    if (!this.#mayAccess(v, port, form.size)) return 'gp';
     const repeats = instruction.hasRepPrefix || instruction.hasRepnePrefix;
-    const step = BigInt(registers.rflags & RFLAGS.DF ? -size : size);
-    const pointer = input ? GPR.RDI : GPR.RSI;
-    for (let turn = 0; turn < MAX_REPEAT; turn++) {
+    const hits = ioBreakpointHits(v, port, form.size);
+    const turns = hits !== 0 || registers.rflags & RFLAGS.TF ? 1 : MAX_REPEAT;
+    for (let turn = 0; turn < turns; turn++) {
       if (repeats && registers.get(GPR.RCX) === 0n) return 'done';
-      const va = registers.address(pointer);
-      const ok = input ? this.#input(v, va, port, size) : this.#output(v, va, port, size);
-      if (!ok) return this.#stringFault(v, va, input);
-      registers.set(pointer, registers.get(pointer) + step);
+      const fault = this.#element(v, form, port);
+      if (fault) return fault;
+      this.#ioHits = hits;
       if (!repeats) return 'done';
       registers.set(GPR.RCX, registers.get(GPR.RCX) - 1n);
     }
-    return 'again';
+    return registers.get(GPR.RCX) === 0n ? 'done' : 'again';
+  }
+
+  /** One element in or out, the pointer moved. @returns undefined, or why not. */
+  #element(v: PvVcpu, { size, input }: StringForm, port: number): Outcome | undefined {
+    const { registers } = this.#processor;
+    const pointer = input ? GPR.RDI : GPR.RSI;
+    const va = registers.address(pointer);
+    const ok = input ? this.#input(v, va, port, size) : this.#output(v, va, port, size);
+    if (!ok) return this.#stringFault(v, va, input);
+    const step = BigInt(registers.rflags & RFLAGS.DF ? -size : size);
+    registers.set(pointer, registers.get(pointer) + step);
+    return undefined;
   }
 
   #stringFault(v: PvVcpu, va: VirtAddr | undefined, input: boolean): Outcome {
@@ -318,7 +357,12 @@ const isControl = (register: Register): boolean =>
 const isDebug = (register: Register): boolean =>
   register >= Register.DR0 && register <= Register.DR7;
 
-function stringForm(mnemonic: Mnemonic): { size: number; input: boolean } {
+interface StringForm {
+  readonly size: number;
+  readonly input: boolean;
+}
+
+function stringForm(mnemonic: Mnemonic): StringForm {
   const input =
     mnemonic === Mnemonic.Insb || mnemonic === Mnemonic.Insw || mnemonic === Mnemonic.Insd;
   if (mnemonic === Mnemonic.Insb || mnemonic === Mnemonic.Outsb) return { size: 1, input };

@@ -67,6 +67,8 @@ export class Iret {
       this.#restore(GPR.R11, AT.r11);
       this.#restore(GPR.RCX, AT.rcx);
     }
+    // Like SYSRET, which a return from a system call is, it may trap before the next instruction.
+    v.isStepDue = (this.#low(AT.flags) & VGCF.IN_SYSCALL) !== 0 && (rflags & RFLAGS.TF) !== 0;
     v.nmiMasked = false;
     this.#ram.u8[v.vcpu.infoAddress + 1] = rflags & RFLAGS.IF ? 0 : 1;
     if (rip === undefined || !this.#selectorsHold(v)) this.#traps.enterFailsafe(v);

@@ -47,6 +47,10 @@ export class Msrs {
     this.#readTsc = readTsc;
   }
 
+  timeStamp(): bigint {
+    return BigInt(this.#readTsc());
+  }
+
   /** @returns undefined for a register that does not exist: #GP. */
   read(v: PvVcpu, index: number): bigint | undefined {
     const { registers } = this.#processor;
@@ -60,7 +64,7 @@ export class Msrs {
       case MSR.EFER:
         return EFER;
       case MSR.TSC:
-        return BigInt(this.#readTsc());
+        return this.timeStamp();
       case MSR.APIC_BASE:
         return APIC_ENABLED | (v.vcpu.id === 0 ? APIC_BOOT_PROCESSOR : 0n);
       case MSR.PAT:

@@ -25,6 +25,10 @@ export interface InitialContext {
   readonly fsBase: bigint;
   readonly gsBaseKernel: bigint;
   readonly gsBaseUser: bigint;
+  readonly cr0: number;
+  readonly cr4: number;
+  /** An FXSAVE image, undefined for the state after FNINIT. */
+  readonly fpu: Uint8Array | undefined;
 }
 
 export const VECTORS = 256;
@@ -67,6 +71,8 @@ export class PvVcpu {
   readonly ldtPages = new Map<number, number>();
 
   readonly debug: bigint[] = [0n, 0n, 0n, 0n, 0n, 0n, 0xffff_0ff0n, 0x400n];
+  /** A system call with TF set is over: #DB comes before the next instruction. */
+  isStepDue = false;
   /** Bits of CR4 that the guest may have for itself (CR4.*). */
   cr4Bits = 0;
   /** CR2 as the guest last wrote or was shown it. */

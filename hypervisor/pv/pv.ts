@@ -23,7 +23,9 @@ import {
   VECTOR,
 } from '../x86/processor.js';
 import { GPR, RFLAGS } from '../x86/state.js';
+import { CR0_TS } from './control-registers.js';
 import { cpuid } from './cpuid.js';
+import { armBreakpoints, DR6_SINGLE_STEP } from './debug-registers.js';
 import type { Descriptor } from './descriptors.js';
 import { PrivilegedOperations } from './emul-priv-op.js';
 import { fetchBytes, InstructionFetch } from './emulated-instruction.js';
@@ -56,8 +58,6 @@ export interface PvHost {
 
 /** CPUID instruction behind the prefix that asks Xen to emulate it. */
 const FORCED_CPUID = [...XEN_EMULATE_PREFIX, 0x0f, 0xa2];
-const CR0_TS = 8;
-const DR6_SINGLE_STEP = 0x4000n;
 
 export class Pv {
   readonly processor: Processor;
@@ -166,11 +166,12 @@ export class Pv {
     if (from !== to || to.pendingContext) {
       if (from && from !== to) this.processor.saveState(from.vcpu.state);
       if (to.pendingContext) {
-        loadContext(this.processor, to.pendingContext);
+        loadContext(this.processor, this.ram, to.pendingContext);
         to.pendingContext = undefined;
       } else if (from !== to) this.processor.loadState(to.vcpu.state);
       this.current = to;
       this.traps.loadAddressSpace(to);
+      armBreakpoints(this.processor, to);
     }
   }
 
@@ -180,8 +181,12 @@ export class Pv {
     this.current = undefined;
   }
 
-  /** What a guest is given before each return to it: an NMI, the event upcall. */
+  /** What a guest is given before each return to it: the #DB of a stepped system call, an NMI, the event upcall. */
   beforeEntry(v: PvVcpu): void {
+    if (v.isStepDue) {
+      v.isStepDue = false;
+      this.traps.injectDebug(v, DR6_SINGLE_STEP);
+    }
     if (v.nmiPending && !v.nmiMasked && v.nmiCallback !== undefined) {
       this.traps.enterNmiCallback(v, v.nmiCallback);
     }
@@ -203,6 +208,7 @@ export class Pv {
           // What the instruction itself loads: a kernel on other flat segments comes back on these.
           this.processor.registers.cs = FLAT.RING3_CS64;
           this.processor.registers.ss = FLAT.RING3_SS64;
+          v.isStepDue = (this.processor.registers.rflags & RFLAGS.TF) !== 0;
           return true;
         }
         this.#userSyscall(v);
@@ -250,8 +256,7 @@ export class Pv {
         this.#deviceNotAvailable(v);
         return;
       case VECTOR.DB:
-        v.debug[6] = (v.debug[6] ?? 0n) | DR6_SINGLE_STEP;
-        this.traps.injectException(v, VECTOR.DB);
+        this.traps.injectDebug(v, this.processor.exit.debugStatus);
         return;
       default:
         this.traps.injectException(v, vector, errorCode);
@@ -261,7 +266,10 @@ export class Pv {
   #pageFault(v: PvVcpu, cr2: VirtAddr, errorCode: number): void {
     const write = PAGE_FAULT.PRESENT | PAGE_FAULT.WRITE;
     if (v.inKernel && (errorCode & (write | PAGE_FAULT.RESERVED)) === write) {
-      if (this.#readOnlyFault.handle(v, cr2)) return;
+      if (this.#readOnlyFault.handle(v, cr2)) {
+        this.#stepped(v);
+        return;
+      }
     }
     this.traps.injectPageFault(v, cr2, errorCode | this.#m2pPresent(v, cr2));
   }
@@ -309,7 +317,14 @@ export class Pv {
     registers.setLow(GPR.RDX, leaf[3]);
     registers.rflags &= ~RFLAGS.RF;
     registers.rip = asVirtAddr(registers.rip + FORCED_CPUID.length);
+    this.#stepped(v);
     return true;
+  }
+
+  /** An instruction was carried out for the guest: with TF it has its #DB. */
+  #stepped(v: PvVcpu): void {
+    const { rflags } = this.processor.registers;
+    if (rflags & RFLAGS.TF) this.traps.injectDebug(v, DR6_SINGLE_STEP);
   }
 
   // ---- small services for hypercalls ----

@@ -20,6 +20,9 @@ import type { Callback, PvVcpu } from './pv-vcpu.js';
 /** Vectors whose frame has an error code: #DF #TS #NP #SS #GP #PF #AC (SDM 3A §6.13). */
 const HAS_ERROR_CODE: ReadonlySet<number> = new Set([8, 10, 11, 12, 13, 14, 17]);
 
+/** #DB #BP #OF: others push RF as 1, so that the instruction that faulted is not stopped by its breakpoint (SDM 3B §17.3.1.1). */
+const IS_TRAP: ReadonlySet<number> = new Set([1, 3, 4]);
+
 // biome-ignore format: one row
 const VECTOR_NAMES: Readonly<Record<number, string>> = { 0: '#DE', 1: '#DB', 2: 'NMI', 3: '#BP', 4: '#OF', 5: '#BR', 6: '#UD', 7: '#NM', 8: '#DF', 10: '#TS', 11: '#NP', 12: '#SS', 13: '#GP', 14: '#PF', 16: '#MF', 17: '#AC', 18: '#MC', 19: '#XM' };
 
@@ -27,6 +30,7 @@ const VECTOR_NAMES: Readonly<Record<number, string>> = { 0: '#DE', 1: '#DB', 2: 
 const CLEARED = RFLAGS.AC | RFLAGS.VM | RFLAGS.RF | RFLAGS.NT | RFLAGS.TF;
 const FRAME_WORDS = 12;
 
+const SYSTEM_FLAGS = SLOT.SYSTEM_FLAGS >>> 2;
 const RIP = SLOT.RIP >>> 2;
 const RSP = (SLOT.GPR >>> 2) + GPR.RSP * 2;
 const RCX = (SLOT.GPR >>> 2) + GPR.RCX * 2;
@@ -64,8 +68,17 @@ export class Traps {
       return;
     }
     const maskEvents = ((v.trapFlags[vector] ?? 0) & TI.IF) !== 0;
+    if (!IS_TRAP.has(vector)) {
+      this.#ram.u32[SYSTEM_FLAGS] = (this.#ram.u32[SYSTEM_FLAGS] as number) | RFLAGS.RF;
+    }
     const code = HAS_ERROR_CODE.has(vector) ? errorCode : NO_CODE;
     this.#enter(v, vectorName(vector), address, maskEvents, code, false);
+  }
+
+  /** A #DB. @param status what it adds to DR6: breakpoints, single step. */
+  injectDebug(v: PvVcpu, status: number): void {
+    v.debug[6] = (v.debug[6] ?? 0n) | BigInt(status);
+    this.injectException(v, VECTOR.DB);
   }
 
   /** Gives a page fault to the guest; it finds the address in vcpu_info, and USER set only if it was an application's. */

@@ -1,5 +1,6 @@
 /** A vCPU's first state: vcpu_guest_context checked and taken over, and put on the processor when the vCPU first runs. */
 
+import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, fromU64, type VirtAddr } from '../machine/types.js';
 import {
   cpuUserRegs,
@@ -9,8 +10,10 @@ import {
   vcpuGuestContext,
 } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
+import { IMAGE, loadImage } from '../x86/fxsave.js';
 import type { Processor } from '../x86/processor.js';
 import { RFLAGS } from '../x86/state.js';
+import { CR0_TS, CR4_GUEST } from './control-registers.js';
 import { setDebugRegister } from './debug-registers.js';
 import { DESCRIPTORS_PER_PAGE, guestSelector } from './descriptors.js';
 import type { GuestAccess } from './guest-access.js';
@@ -20,6 +23,7 @@ import type { Segments } from './segments.js';
 
 const AT = vcpuGuestContext.offset;
 const EINVAL = -ERRNO.EINVAL;
+const FPU_IMAGE_BYTES = 512;
 
 /** VCPUOP_initialise: everything is checked before anything is taken over. @returns 0 or a negated errno. */
 export function initialiseVcpu(
@@ -47,6 +51,7 @@ export function initialiseVcpu(
   const ldt = segments.setLdt(v, fromU64(context.ldtBase), Number(context.ldtEnts));
   if (ldt) return ldt;
   takeCallbacks(v, context);
+  v.cr4Bits = Number(context.ctrlreg4 & BigInt(CR4_GUEST));
   takeDebug(v, view);
   v.pendingContext = {
     gpr: generalRegisters(user),
@@ -61,6 +66,12 @@ export function initialiseVcpu(
     fsBase: context.fsBase,
     gsBaseKernel: context.gsBaseKernel,
     gsBaseUser: context.gsBaseUser,
+    cr0: Number(context.ctrlreg0 & BigInt(CR0_TS)),
+    cr4: v.cr4Bits,
+    fpu:
+      context.flags & BigInt(VGCF.I387_VALID)
+        ? bytes.slice(AT.fpuCtxt, AT.fpuCtxt + FPU_IMAGE_BYTES)
+        : undefined,
   };
   // The level that set_iopl would set: Linux gives its other vCPUs theirs in this way.
   v.iopl = (Number(user.rflags & 0xffff_ffffn) & RFLAGS.IOPL) >>> 12;
@@ -138,10 +149,16 @@ function takeDebug(v: PvVcpu, view: DataView): void {
   }
 }
 
-/** Puts the state on the processor. */
-export function loadContext(processor: Processor, context: InitialContext): void {
+/** Puts the state on the processor. An FPU image that FXRSTOR would refuse is not taken. */
+export function loadContext(processor: Processor, ram: Ram, context: InitialContext): void {
   const { registers } = processor;
   registers.reset();
+  if (context.fpu) {
+    ram.u8.set(context.fpu, IMAGE);
+    loadImage(ram.view, IMAGE);
+  }
+  registers.cr0 = context.cr0;
+  registers.cr4 = context.cr4;
   for (const [number, value] of context.gpr.entries()) registers.set(number, value);
   registers.rip = context.rip;
   registers.rflags = (context.rflags & ~(RFLAGS.IOPL | RFLAGS.VM)) | RFLAGS.IF;

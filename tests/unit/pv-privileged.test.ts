@@ -27,7 +27,14 @@ function execute(code: readonly number[], setUp: (m: PvMachine) => void = () => 
   m.registers.setAddress(GPR.RSP, asVirtAddr(m.spare(0).va + 2048));
   m.registers.setAddress(GPR.RDI, m.spare(1).va);
   setUp(m);
-  m.processor.exit = { vector: 0, errorCode: 0, cr2: asVirtAddr(0), length: code.length, code: 0 };
+  m.processor.exit = {
+    vector: 0,
+    errorCode: 0,
+    cr2: asVirtAddr(0),
+    length: code.length,
+    code: 0,
+    debugStatus: 0,
+  };
   m.pv.handleExit(m.v, EXIT.PRIVILEGED);
   const { rip } = m.registers;
   const names = new Map<number, string>([

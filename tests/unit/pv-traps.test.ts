@@ -31,7 +31,14 @@ function frame(m: PvMachine, words: number): bigint[] {
 }
 
 function exception(m: PvMachine, vector: number, errorCode = 0, cr2 = 0): void {
-  m.processor.exit = { vector, errorCode, cr2: asVirtAddr(cr2), length: 2, code: 0 };
+  m.processor.exit = {
+    vector,
+    errorCode,
+    cr2: asVirtAddr(cr2),
+    length: 2,
+    code: 0,
+    debugStatus: 0,
+  };
   expect(m.pv.handleExit(m.v, EXIT.EXCEPTION)).toBe(false);
 }
 
@@ -40,7 +47,7 @@ const u64 = (va: number) => BigInt.asUintN(64, BigInt(va));
 describe('an exception in the kernel', () => {
   test('is pushed on the stack in use, aligned, with cs telling ring 0', () => {
     const { m, stack } = machine();
-    m.registers.rflags = RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.AC;
+    m.registers.rflags = RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.RF | RFLAGS.AC;
     exception(m, 6);
     expect(m.registers.rip).toBe(HANDLER + 6);
     expect(m.registers.address(GPR.RSP)).toBe(stack.va + 0x800 - 7 * 8);
@@ -128,7 +135,14 @@ describe('from user mode', () => {
     const { m } = userMachine();
     m.v.trapAddress[0x20] = HANDLER + 0x20;
     m.v.trapFlags[0x20] = dpl;
-    m.processor.exit = { vector: 0x20, errorCode: 0, cr2: asVirtAddr(0), length: 2, code: 0 };
+    m.processor.exit = {
+      vector: 0x20,
+      errorCode: 0,
+      cr2: asVirtAddr(0),
+      length: 2,
+      code: 0,
+      debugStatus: 0,
+    };
     m.pv.handleExit(m.v, EXIT.INTERRUPT);
     expect(m.registers.rip).toBe(HANDLER + vector);
     const words = frame(m, 4);
