@@ -9,7 +9,7 @@ import { ACCESS, EXIT, VECTOR } from '../x86/processor.js';
 import { RFLAGS, SLOT } from '../x86/state.js';
 import type { IntegerBuilder } from './integer-builder.js';
 import { INTERNAL } from './record.js';
-import { FETCH, GUARD } from './runtime.js';
+import { FETCH, GUARD, type Runtime } from './runtime.js';
 
 /** Debug registers that hold an address. */
 const BREAKPOINTS = 4;
@@ -29,6 +29,23 @@ export function emitBreakCheck(b: IntegerBuilder, page: Value): void {
       }
     });
   });
+}
+
+/**
+ * Asks the guard if one is posted; the slow path returns 0 if it says to leave.
+ * @param access address, bytes, ACCESS. @returns not 0 if the page must stay out of the TLB.
+ */
+export function emitCallGuard(
+  b: IntegerBuilder,
+  { internal }: Runtime,
+  access: readonly Value[],
+): Value {
+  const answer = b.variable(b.const(32, GUARD.FILL));
+  b.if(field(b, SLOT.CAREFUL), () => {
+    b.assign(answer, b.callIndex(internal.guard.index, internal.guard.signature, access));
+    b.if(b.op('i32.eq', answer, b.const(32, GUARD.LEAVE)), () => b.return(b.const(32, 0)));
+  });
+  return answer;
 }
 
 /** The function `guard`: address, bytes, ACCESS → GUARD. CR0.AM is taken to be set, and CPL to be 3. */

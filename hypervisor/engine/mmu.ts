@@ -13,10 +13,10 @@ import type { Value } from '../x86/builder.js';
 import { ACCESS, EXIT, PAGE_FAULT, VECTOR } from '../x86/processor.js';
 import { SLOT } from '../x86/state.js';
 import type { Label } from './function-builder.js';
-import { emitBreakCheck, emitGuard } from './guard.js';
+import { emitBreakCheck, emitCallGuard, emitGuard } from './guard.js';
 import { IntegerBuilder } from './integer-builder.js';
 import { FRAME_INFO, INTERNAL, SCRATCH, TLB } from './record.js';
-import { FETCH, GUARD, INTERNAL_SIGNATURES, type InternalName, type Runtime } from './runtime.js';
+import { FETCH, INTERNAL_SIGNATURES, type InternalName, type Runtime } from './runtime.js';
 import type { FunctionBody } from './wasm-module.js';
 
 export const TLB_READ = LAYOUT.TLB + TLB.READ;
@@ -228,20 +228,10 @@ function crosses(b: IntegerBuilder, address: Value, bytes: Value): Value {
 const secondPage = (b: IntegerBuilder, address: Value, bytes: Value): Value =>
   pageOf(b, b.add(address, b.op('i64.extend_i32_u', bytes)));
 
-/** Asks the guard if one is posted; returns 0 if it says to leave. @returns not 0 if the page must stay out of the TLB. */
-function emitCallGuard(b: IntegerBuilder, runtime: Runtime, ...access: Value[]): Value {
-  const answer = b.variable(b.const(32, GUARD.FILL));
-  b.if(field(b, SLOT.CAREFUL), () => {
-    b.assign(answer, call(b, runtime, 'guard', ...access));
-    b.if(b.op('i32.eq', answer, b.const(32, GUARD.LEAVE)), () => b.return(b.const(32, 0)));
-  });
-  return answer;
-}
-
 function emitReadSlow(b: IntegerBuilder, runtime: Runtime): void {
   const [address, bytes, stack] = [b.fixed(0), b.fixed(1), b.fixed(2)];
   const read = b.const(32, ACCESS.READ);
-  const guard = emitCallGuard(b, runtime, address, bytes, read);
+  const guard = emitCallGuard(b, runtime, [address, bytes, read]);
   const first = call(b, runtime, 'walk', address, read, stack);
   b.if(b.isZero(first), () => b.return(b.const(32, 0)));
   b.if(b.isZero(guard), () => emitFill(b, TLB_READ, address, first));
@@ -287,7 +277,7 @@ const one32 = (b: IntegerBuilder): Value => b.const(32, 1);
 function emitWriteSlow(b: IntegerBuilder, runtime: Runtime): void {
   const [address, bytes, stack] = [b.fixed(0), b.fixed(1), b.fixed(2)];
   const write = b.const(32, ACCESS.WRITE);
-  const guard = emitCallGuard(b, runtime, address, bytes, write);
+  const guard = emitCallGuard(b, runtime, [address, bytes, write]);
   const first = call(b, runtime, 'walk', address, write, stack);
   b.if(b.isZero(first), () => b.return(b.const(32, 0)));
   const offset = offsetOf(b, address);

@@ -47,11 +47,11 @@ const u64 = (va: number) => BigInt.asUintN(64, BigInt(va));
 describe('an exception in the kernel', () => {
   test('is pushed on the stack in use, aligned, with cs telling ring 0', () => {
     const { m, stack } = machine();
-    m.registers.rflags = RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.RF | RFLAGS.AC;
+    m.registers.rflags = RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.AC;
     exception(m, 6);
     expect(m.registers.rip).toBe(HANDLER + 6);
     expect(m.registers.address(GPR.RSP)).toBe(stack.va + 0x800 - 7 * 8);
-    const flags = BigInt(RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.AC | RFLAGS.FIXED);
+    const flags = BigInt(RFLAGS.IF | RFLAGS.CF | RFLAGS.TF | RFLAGS.RF | RFLAGS.AC | RFLAGS.FIXED);
     const ss = 0xe02bn;
     expect(frame(m, 7)).toEqual([0xccn, 0x11n, 0x1234n, 0xe030n, flags, u64(stack.va + 0x808), ss]);
     expect(m.registers.rflags & (RFLAGS.TF | RFLAGS.AC)).toBe(0);
