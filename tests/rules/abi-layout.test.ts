@@ -97,7 +97,7 @@ const facts = ({
 };
 
 const HEADERS =
-  'xen event_channel grant_table sched vcpu memory version physdev callback nmi io/console io/xs_wire io/netif'.split(
+  'xen event_channel grant_table sched vcpu memory version physdev callback nmi io/console io/xs_wire io/blkif io/netif'.split(
     ' ',
   );
 
