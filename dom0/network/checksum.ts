@@ -27,7 +27,7 @@ export function addToSum(sum: number, bytes: Uint8Array, from: number, to: numbe
 }
 
 /** The sum with its carries added in: 16 bits. */
-function foldSum(sum: number): number {
+export function foldSum(sum: number): number {
   let folded = sum;
   while (folded > 0xffff) folded = (folded & 0xffff) + Math.floor(folded / 0x1_0000);
   return folded;
@@ -46,3 +46,17 @@ export function pseudoHeaderSum(
 ): number {
   return addToSum(protocol + (length >>> 16) + (length & 0xffff), bytes, at, at + 2 * addressSize);
 }
+
+/** The same for addresses at hand. */
+export const ipv4PseudoSum = (
+  source: number,
+  destination: number,
+  protocol: number,
+  length: number,
+): number =>
+  (source >>> 16) +
+  (source & 0xffff) +
+  (destination >>> 16) +
+  (destination & 0xffff) +
+  protocol +
+  length;

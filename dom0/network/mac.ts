@@ -1,11 +1,12 @@
 /** Ethernet addresses as numbers below 2^48, which a Map finds faster than text. Spec: IEEE 802. */
 
-import { read8, read16, read32 } from './wire.js';
+import { read8, read16, read32, write16, write32 } from './wire.js';
 
 declare const macBrand: unique symbol;
 export type Mac = number & { readonly [macBrand]: 'Mac' };
 
 export const MAC_SIZE = 6;
+export const BROADCAST_MAC = 0xffff_ffff_ffff as Mac;
 
 const TEXT = /^[0-9a-f]{2}([:-][0-9a-f]{2}){5}$/i;
 
@@ -28,3 +29,8 @@ export const formatMac = (mac: Mac): string =>
     .toString(16)
     .padStart(12, '0')
     .replace(/..(?=.)/g, '$&:');
+
+export function writeMac(bytes: Uint8Array, at: number, mac: Mac): void {
+  write16(bytes, at, Math.floor(mac / 2 ** 32));
+  write32(bytes, at + 2, mac % 2 ** 32);
+}

@@ -5,6 +5,7 @@
 
 import type { NetworkHost } from './host.js';
 import { type Frame, MAX_FRAME, type RateLimit } from './port.js';
+import { copyOf } from './wire.js';
 
 /** Bytes that may wait; a frame beyond is dropped, and TCP slows down. */
 const QUEUE_BYTES = 512 * 1024;
@@ -42,7 +43,7 @@ export class RateLimiter {
       return true;
     }
     if (this.#queued + length > QUEUE_BYTES) return false;
-    this.#queue.push({ ...frame, bytes: frame.bytes.slice() });
+    this.#queue.push({ ...frame, bytes: copyOf(frame.bytes) });
     this.#queued += length;
     this.#waitForCredit();
     return true;

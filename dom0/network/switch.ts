@@ -22,10 +22,11 @@ import {
   type SwitchPort,
 } from './port.js';
 import { RateLimiter } from './rate-limit.js';
-import { read32 } from './wire.js';
+import { copyOf, read32 } from './wire.js';
 
 interface PortOptions {
-  readonly only: Mac | undefined;
+  readonly own: Mac | undefined;
+  readonly antiSpoof: boolean;
   readonly rate: RateLimit | undefined;
 }
 
@@ -44,7 +45,8 @@ const RESERVED_GROUP = 0x0180_c200;
 
 class Port implements SwitchPort, FrameTaker {
   readonly owner: PortOwner;
-  /** The only address it may use, if there is one. */
+  /** Its own address, and the only one it may use, if there is one. */
+  readonly own: Mac | undefined;
   readonly only: Mac | undefined;
   readonly sent: Count = { frames: 0, bytes: 0 };
   readonly received: Count = { frames: 0, bytes: 0 };
@@ -58,7 +60,8 @@ class Port implements SwitchPort, FrameTaker {
   constructor(network: LearningSwitch, host: NetworkHost, owner: PortOwner, options: PortOptions) {
     this.#switch = network;
     this.owner = owner;
-    this.only = options.only;
+    this.own = options.own;
+    this.only = options.antiSpoof ? options.own : undefined;
     const { rate } = options;
     if (rate) this.#limiter = new RateLimiter(host, rate, (frame) => network.forward(this, frame));
   }
@@ -105,16 +108,23 @@ export class LearningSwitch implements Switch {
   readonly #ports = new Set<Port>();
   readonly #table = new MacTable<Port>();
   readonly #taps = new Set<Tap>();
+  readonly #detached: ((mac: Mac) => void) | undefined;
 
-  constructor(name: string, host: NetworkHost) {
+  /** @param detached told the address of a port that was closed and had its own. */
+  constructor(name: string, host: NetworkHost, detached?: (mac: Mac) => void) {
     this.name = name;
     this.#host = host;
+    this.#detached = detached;
+  }
+
+  get ports(): readonly SwitchPort[] {
+    return [...this.#ports];
   }
 
   attach(owner: PortOwner, { mac, antiSpoof, rate }: AttachOptions): SwitchPort {
     const own = mac === undefined ? undefined : parseMac(mac);
     if (antiSpoof && own === undefined) throw new TypeError(`${owner.name}: antiSpoof needs a mac`);
-    const port = new Port(this, this.#host, owner, { only: antiSpoof ? own : undefined, rate });
+    const port = new Port(this, this.#host, owner, { own, antiSpoof, rate });
     if (own !== undefined && !this.#table.fix(own, port)) {
       throw new TypeError(`${owner.name}: ${mac} is another port's address on ${this.name}`);
     }
@@ -123,8 +133,9 @@ export class LearningSwitch implements Switch {
   }
 
   detach(port: Port): void {
-    this.#ports.delete(port);
+    if (!this.#ports.delete(port)) return;
     this.#table.forget(port);
+    if (port.own !== undefined) this.#detached?.(port.own);
   }
 
   capture(port: SwitchPort | undefined, sink: CaptureSink): () => void {
@@ -164,7 +175,7 @@ export class LearningSwitch implements Switch {
   ): void {
     for (const { port, sink } of this.#taps) {
       if (port === undefined ? direction !== 'sent' : port !== at) continue;
-      const copy = checksumBlank || gso ? completedCopy(bytes).slice() : bytes.slice();
+      const copy = copyOf(checksumBlank || gso ? completedCopy(bytes) : bytes);
       const timestampNs = this.#host.wallClockNs();
       sink({ timestampNs, bytes: copy, originalLength: copy.length, port: at.name, direction });
     }

@@ -20,3 +20,7 @@ export function write32(bytes: Uint8Array, at: number, value: number): void {
   write16(bytes, at, value >>> 16);
   write16(bytes, at + 2, value);
 }
+
+/** A copy, also of a Buffer, whose own `slice` would be none. */
+export const copyOf = (bytes: Uint8Array, from = 0, to = bytes.length): Uint8Array =>
+  new Uint8Array(bytes.subarray(from, to));
