@@ -58,6 +58,8 @@ export class TcpSender {
   #timed: { readonly offset: number; readonly at: number } | undefined;
   #retries = 0;
   #deadline = Number.POSITIVE_INFINITY;
+  /** When the timer ends, if there is one. */
+  #wakes = 0;
   #cancel: (() => void) | undefined;
 
   constructor(host: NetworkHost, out: SenderOutput) {
@@ -241,11 +243,13 @@ export class TcpSender {
   #restartTimer(): void {
     const wait = Math.min(RTO.MOST, this.#rto * 2 ** this.#retries);
     this.#deadline = this.#waits() ? this.#host.now() + wait : Number.POSITIVE_INFINITY;
-    if (!this.#cancel && this.#waits()) this.#sleep(wait);
+    if (this.#waits() && (!this.#cancel || this.#wakes > this.#deadline)) this.#sleep(wait);
   }
 
-  /** A timer is never moved, only asked at its end whether it is late enough: an acknowledgement costs none. */
+  /** A timer is not put off, only asked at its end whether it is late enough: an acknowledgement costs none. */
   #sleep(ms: number): void {
+    this.#cancel?.();
+    this.#wakes = this.#host.now() + ms;
     this.#cancel = this.#host.after(ms, () => {
       this.#cancel = undefined;
       const left = this.#deadline - this.#host.now();

@@ -23,6 +23,7 @@ const RING_BYTES = 1024 * 1024;
 
 const namespace = process.getuid?.() === 0 ? ['--net'] : ['--map-root-user', '--net'];
 let built: string | undefined;
+let allowed: boolean | undefined;
 
 /** Compiles the helper, once. */
 function helper(): string {
@@ -46,8 +47,14 @@ echo "lease ip=$ip/$mask router=$router dns=$dns mtu=$mtu hostname=$hostname lea
 
 /** `test` where a namespace with a TAP device can be had; elsewhere as for any peer that is missing. */
 export function testWithKernel(name: string, body: () => Promise<void>): void {
-  const files = ['/usr/bin/cc', BUSYBOX, '/usr/bin/unshare', TUN];
+  const files = ['/usr/bin/cc', '/usr/bin/perl', BUSYBOX, '/usr/bin/unshare', TUN, namespaceFile()];
   testWithPeer('gcc, busybox-static', files, name, body);
+}
+
+/** A file that exists where this user may make network namespaces: not in every container. */
+function namespaceFile(): string {
+  allowed ??= spawnSync('unshare', [...namespace, 'true']).status === 0;
+  return allowed ? '/proc/self/ns/net' : '(leave to make a network namespace)';
 }
 
 export interface KernelResult {
