@@ -7,7 +7,7 @@ import { claimImage } from './image-claims.js';
 import { DiskError, diskErrorOf, type Storage } from './storage.js';
 
 /** An image and the right to use it. */
-interface OpenImage {
+export interface OpenImage {
   readonly handle: FileHandle;
   readonly bytes: number;
   /** Last change, in milliseconds since 1970. */
@@ -16,7 +16,7 @@ interface OpenImage {
 }
 
 /** @throws DiskError */
-async function openImage(path: string, readonly: boolean): Promise<OpenImage> {
+export async function openImage(path: string, readonly: boolean): Promise<OpenImage> {
   let release: (() => void) | undefined;
   try {
     const facts = await stat(path);

@@ -9,7 +9,8 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { attachDisk } from '../../dom0/block/block-device.js';
 import type { DiskSpec } from '../../dom0/block/disk-spec.js';
 import type { DeviceEvent } from '../../dom0/device.js';
-import { BUSYBOX, debianLinux, KERNEL, modulePath } from '../support/debian-linux.js';
+import { BUSYBOX, KERNEL, kernelModule } from '../support/debian.js';
+import { debianLinux } from '../support/debian-linux.js';
 import { Dom0Host } from '../support/dom0-host.js';
 import { testWithPeer } from '../support/peer.js';
 
@@ -23,7 +24,7 @@ const MODULES = [
 ];
 const MKFS = '/usr/sbin/mkfs.ext4';
 const PEER = 'linux-image-amd64 busybox-static e2fsprogs';
-const PEER_FILES = [KERNEL, BUSYBOX, MKFS, ...MODULES.map(modulePath)];
+const PEER_FILES = [KERNEL, BUSYBOX, MKFS, ...MODULES.map(kernelModule)];
 const BOOT_MS = 240_000;
 const COMMAND_MS = 120_000;
 

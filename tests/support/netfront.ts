@@ -85,7 +85,7 @@ export class FakeMachine implements PrivcmdChannel {
   #answer(call: PrivcmdCall): never {
     switch (call.op) {
       case 'gnttab.map':
-        return { grants: call.refs.map((ref) => this.#map(ref)) } as never;
+        return { grants: call.refs.map((ref) => this.#map(ref, call.readonly)) } as never;
       case 'gnttab.unmap':
         for (const handle of call.handles) this.mapped.delete(handle);
         break;
@@ -106,9 +106,12 @@ export class FakeMachine implements PrivcmdChannel {
     return null as never;
   }
 
-  #map(ref: number): GrantMapping {
+  #map(ref: number, readonly = false): GrantMapping {
     const grant = this.grants.get(ref);
     if (!grant) return { status: GNTST.bad_gntref, why: `grant ${ref} is none` };
+    if (grant.readonly && !readonly) {
+      return { status: GNTST.general_error, why: `grant ${ref} is for reading` };
+    }
     const handle = this.#nextHandle++;
     this.mapped.add(handle);
     return { handle, address: grant.page * PAGE };
