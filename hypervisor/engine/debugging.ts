@@ -127,9 +127,16 @@ export class Debugging {
     let outcome: ExitReason | undefined;
     while (outcome === undefined && engine.left === left) outcome = engine.serve(engine.runFor(1));
     u32[word(SLOT.ALONE)] = 0;
+    if (engine.left < left && this.#isNextFault(outcome)) outcome = undefined;
     if (this.#executes.length > 0) engine.flushTlb();
     if (outcome === undefined && engine.registers.rip === rip) this.#resumeRepetition();
     return outcome;
+  }
+
+  /** A fault after an instruction was retired is that of fetching the next: it will be found again. */
+  #isNextFault(outcome: ExitReason | undefined): boolean {
+    const vector = this.#ram.u32[word(SLOT.EXIT_VECTOR)];
+    return outcome === EXIT.EXCEPTION && (vector === VECTOR.PF || vector === VECTOR.GP);
   }
 
   /** Between two elements of a string the instruction is not new to the breakpoint at it (SDM 3B §17.3.1.1). */

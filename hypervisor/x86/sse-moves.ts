@@ -100,18 +100,18 @@ const signMaskMmx: Semantics = (b, { dst, src }) => {
   b.write(dst, b.zeroExtend(b.op('i8x16.bitmask', readMmx(b, src)), dst.bits));
 };
 
-/** Stores the bytes whose mask byte has its top bit set, at DS:rDI (SDM 2B, MASKMOVDQU). */
+/** Stores the bytes whose mask byte has its top bit set, at DS:rDI (SDM 2B, MASKMOVDQU): in halves, which is how AC sees it. */
 function maskedStore(b: Builder, o: Operands, value: Value, mask: Value, bytes: 8 | 16): void {
-  const host = b.translateWrite(b.address(o.dst), bytes);
+  const address = b.address(o.dst);
   const chosen = b.op('i8x16.shr_s', mask, b.const(32, 7));
-  if (bytes === 16) {
-    const old = b.hostLoad(host, 'v128');
-    b.hostStore(host, b.op('v128.bitselect', value, old, chosen));
-  } else {
-    const old = fromLow64(b, b.hostLoad(host, 'i64'));
-    b.hostStore(host, low64(b, b.op('v128.bitselect', value, old, chosen)));
+  const halves = bytes === 16 ? [0, 1] : [0];
+  const hosts = halves.map((n) => b.translateWrite(b.add(address, b.const(64, n * 8)), 8));
+  for (const [n, host] of hosts.entries()) {
+    const isChosen = b.op('i64x2.extract_lane', chosen, n);
+    const kept = b.and(b.hostLoad(host, 'i64'), b.not(isChosen));
+    b.hostStore(host, b.or(kept, b.and(b.op('i64x2.extract_lane', value, n), isChosen)));
+    b.commit(host);
   }
-  b.commit(host);
 }
 
 // biome-ignore format: one row per body

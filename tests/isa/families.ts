@@ -12,8 +12,12 @@ export interface Family {
   readonly lanes?: Lanes;
   /** Whether random straight-line programs may use the family. */
   readonly programs: boolean;
+  /** System flags that every case has set: TF ends it with a #DB after one instruction, AC checks alignment. */
+  readonly flags?: number;
 }
 
+const TF = 1 << 8;
+const AC = 1 << 18;
 const CONDITIONS = 'o no b ae e ne be a s ns p np l ge le g'.split(' ');
 const each = (stem: string) => CONDITIONS.map((condition) => stem + condition);
 const words = (text: string) => text.split(' ');
@@ -52,6 +56,8 @@ export const FAMILIES: readonly Family[] = [
   { name: 'x87decimal',   perForm: 2000,programs: false, mnemonics: words('fbld fbstp') },
   { name: 'x87functions', perForm: 500, programs: false, mnemonics: words('f2xm1 fyl2x fyl2xp1 fptan fpatan fsin fcos fsincos') },
   { name: 'x87control',   perForm: 200, programs: false, mnemonics: words('fldcw fnstcw fnstsw fnclex fninit fincstp fdecstp ffree ffreep fnop wait fnstenv fldenv fnsave frstor') },
+  { name: 'stepped',      perForm: 12,  programs: false, flags: TF, mnemonics: words('add xor mul div mov xchg nop cmpxchg8b jmp je call ret loop push pop pushf pushfq popf popfq enter leave movsb movsq stosd lodsw scasb cmpsb cld int ud2 hlt in addps movups fld fxsave') },
+  { name: 'aligned',      perForm: 20,  programs: false, flags: AC, mnemonics: words('add neg mov movzx xchg xadd cmpxchg cmpxchg8b cmpxchg16b bt bts shl shld mul imul div popcnt movnti xlatb prefetcht0 jmp call ret push pop pushf pushfq popf popfq enter leave movsb movsw movsd movsq stosb stosd lodsw scasq cmpsd movups movupd movdqu movaps movss movlps movhpd movd movq movntdq movntq addps addss addsd cvtpi2ps cvtps2pd cvtsd2si ucomisd paddb punpcklbw psllw pshufd pinsrw maskmovdqu maskmovq ldmxcsr stmxcsr fxsave fxrstor fadd fiadd fcom fld fst fstp fild fistp fbld fbstp fldcw fnstcw fnstsw fnstenv fldenv fnsave frstor') },
 ];
 
 /** Forms that decode as others, and near branches with 16-bit operands: AMD and Intel disagree on those. */

@@ -19,6 +19,7 @@ import { setUpFor } from './set-up.js';
 
 const STATUS_FLAGS = 0x8d5; // CF PF AF ZF SF OF
 const DIRECTION_FLAG = 0x400;
+const RSP = 4;
 
 /** What XMM operands of this form hold, by the letters at the end of its mnemonic. */
 export function lanesOf(code: Code, family: Family | undefined, random: Random): Lanes {
@@ -116,6 +117,7 @@ function attempt(code: Code, family: Family, seed: number): Case {
   const { random } = c;
   c.setFlags(random.u32() & STATUS_FLAGS);
   if (random.oneIn(16)) c.setFlags(c.flags | DIRECTION_FLAG);
+  c.setFlags(c.flags | (family.flags ?? 0));
   c.setMxcsr(randomMxcsr(random));
   // Programs rarely execute at the end of a page; instructions that straddle it are fetched from two.
   if (random.oneIn(20)) c.startAt(CODE + 0x1000 - random.below(6));
@@ -130,6 +132,9 @@ function attempt(code: Code, family: Family, seed: number): Case {
     c.setX87(0x37f, random.below(8) << 11, random.below(256));
   const operands = new Operands(c, code, choicesFor(code, family, random));
   setUpFor(code)?.(c, operands);
+  // Stepping, the host's kernel returns to the case by IRET, which wants a canonical stack pointer.
+  if (family.flags && BigInt.asIntN(48, c.getGpr(RSP)) !== BigInt.asIntN(64, c.getGpr(RSP)))
+    throw new Error('the stack pointer is not canonical');
   maybeLock(c, code, operands);
   c.emit(operands.instruction);
   c.undefinedFlags = undefinedFlags(operands);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type Case, decodeFromDriver, encodeForDriver, type Outcome } from './format.js';
 
 const SOURCE = fileURLToPath(new URL('native/driver.c', import.meta.url));
-const FLAGS = ['-O2', '-no-pie', '-fno-pie', '-fno-stack-protector'];
+const FLAGS = ['-O2', '-no-pie', '-fno-pie', '-fno-stack-protector', '-mno-red-zone'];
 /** Cases given to one run of the driver: bounds the buffers, not the speed. */
 const BATCH = 20_000;
 

@@ -1,4 +1,4 @@
-/** `npm run vectors`: runs all cases on this machine's processor and keeps cases and outcomes in vectors/. */
+/** `npm run vectors [-- family…]`: runs cases on this machine's processor and keeps cases and outcomes in vectors/. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { isHostSpecific } from './check.js';
@@ -25,6 +25,10 @@ function record(name: string, cases: readonly Case[]): void {
 }
 
 mkdirSync(VECTORS, { recursive: true });
-for (const family of FAMILIES) record(family.name, familyCases(family, SALT, SHARE));
+const wanted = process.argv.slice(2);
+const isWanted = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
+for (const family of FAMILIES)
+  if (isWanted(family.name)) record(family.name, familyCases(family, SALT, SHARE));
 for (const repertoire of REPERTOIRES)
-  record(`programs-${repertoire}`, programs(repertoire, SALT, PROGRAMS));
+  if (isWanted(`programs-${repertoire}`))
+    record(`programs-${repertoire}`, programs(repertoire, SALT, PROGRAMS));

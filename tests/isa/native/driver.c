@@ -6,8 +6,8 @@
  *   0x10002000  data, one page read-only; nothing is mapped below or above
  *   0x20000000  code, two pages, filled with INT3; nothing is mapped above
  *
- * A case ends at the first byte after its code (a jump back to us, no signal), at an INT3 that it jumped to, or at
- * a fault. The handler takes the state from the signal frame.
+ * A case ends at the first byte after its code (a jump back to us, no signal), at an INT3 that it jumped to, at
+ * a fault, or with TF after one instruction. The handler takes the state from the signal frame.
  */
 #define _GNU_SOURCE
 #include <asm/prctl.h>
@@ -28,7 +28,7 @@
 #define CODE_BYTES 0x2000ul
 #define INT3 0xcc
 #define STOPPED 0xff
-#define TERMINATOR_BYTES 14
+#define TERMINATOR_BYTES 7
 
 struct state {
   uint64_t gpr[16]; /* rax rcx rdx rbx rsp rbp rsi rdi r8..r15 */
@@ -43,6 +43,7 @@ struct run { uint32_t offset, bytes; };
 struct state in __attribute__((used)), out __attribute__((used));
 uint64_t host_rsp __attribute__((used)), entry __attribute__((used));
 static struct outcome outcome;
+static int arrived; /* with TF: at the first instruction of the case */
 static uint8_t background[DATA_BYTES];
 static uint8_t *const code = (uint8_t *)CODE;
 static uint8_t *data; /* the pages at DATA once more, all writable */
@@ -85,6 +86,11 @@ static void on_signal(int number, siginfo_t *info, void *context) {
                                 REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
   greg_t *g = ((ucontext_t *)context)->uc_mcontext.gregs;
   (void)info;
+  __asm__ volatile("pushfq; andl $~0x40000, (%%rsp); popfq" ::: "memory", "cc"); /* AC of the case is not ours */
+  if (g[REG_TRAPNO] == 1 && number == SIGTRAP && !arrived) {
+    arrived = (uint64_t)g[REG_RIP] == entry;
+    return; /* to take the next step */
+  }
   if (number == SIGALRM) {
     fprintf(stderr, "driver: a case does not end, rip %llx\n", (unsigned long long)g[REG_RIP]);
     _exit(3);
@@ -128,11 +134,12 @@ static void prepare(void) {
 }
 
 static void write_terminator(uint64_t at) {
-  static const uint8_t jump[6] = {0xff, 0x25, 0, 0, 0, 0}; /* jmp *0(%rip) */
-  void (*target)(void) = leave;
+  static const uint8_t jump[3] = {0xff, 0x24, 0x25}; /* jmp *address; the pointer is aligned, whatever the case did to AC */
+  static void (*const target)(void) = leave;
+  uint32_t address = (uint32_t)(uintptr_t)&target;
   if (at + TERMINATOR_BYTES > CODE + CODE_BYTES) return;
   memcpy((void *)at, jump, sizeof jump);
-  memcpy((void *)(at + sizeof jump), &target, sizeof target);
+  memcpy((void *)(at + sizeof jump), &address, sizeof address);
 }
 
 static void run_case(uint64_t code_bytes) {
@@ -141,6 +148,7 @@ static void run_case(uint64_t code_bytes) {
   entry = in.rip;
   outcome = (struct outcome){.vector = STOPPED};
   out.rip = end;
+  arrived = 0;
   enter();
   if (outcome.vector == 3) { /* an INT3 that the case jumped to: it stopped there */
     outcome = (struct outcome){.vector = STOPPED};
