@@ -15,7 +15,8 @@ export function setDebugreg(call: Hypercall): number {
   const n = debugNumber(call.vcpu, call.argLo(0));
   if (n === undefined || n > 7) return -ERRNO.ENODEV;
   const value = (BigInt(call.argHi(1)) << 32n) | BigInt(call.argLo(1));
-  if (!setDebugRegister(call.vcpu, n, value)) return call.refuse(-ERRNO.EPERM, 'reserved bits');
+  const result = setDebugRegister(call.vcpu, n, value);
+  if (result !== 0) return call.refuse(result, 'a value that a guest may not set');
   armBreakpoints(call.hv.pv.processor, call.vcpu);
   return 0;
 }

@@ -1,6 +1,7 @@
 /** Debug registers of a guest: checked, read back, and put into the processor. Spec: SDM 3B §17.2; xen-abi §1.7. */
 
 import { asVirtAddr, fromU64 } from '../machine/types.js';
+import { ERRNO } from '../public/errno.js';
 import { BREAKPOINT, type Breakpoint, type Processor } from '../x86/processor.js';
 import type { PvVcpu } from './pv-vcpu.js';
 
@@ -28,23 +29,23 @@ export const DR6_SINGLE_STEP = 0x4000;
 
 /**
  * Stores a debug register as the guest will read it back; `armBreakpoints` makes it work.
- * @param n 0 to 3, 6 or 7. @returns false for a value that is refused.
+ * @param n 0 to 3, 6 or 7. @returns 0; -EINVAL: more than 32 bits; -EPERM: an address or a use that a guest may not have.
  */
-export function setDebugRegister(v: PvVcpu, n: number, value: bigint): boolean {
+export function setDebugRegister(v: PvVcpu, n: number, value: bigint): number {
   if (n < 4) {
-    if (value >= KERNEL_HALF && value < XEN_END) return false;
+    if (value >= KERNEL_HALF && value < XEN_END) return -ERRNO.EPERM;
     v.debug[n] = value;
-    return true;
+    return 0;
   }
+  if (value >> 32n !== 0n) return -ERRNO.EINVAL;
   if (n === 6) {
-    if (value >> 32n !== 0n) return false;
     v.debug[6] = (value & DR6_STATUS) | DR6_FIXED;
-    return true;
+    return 0;
   }
-  if (value >> 32n !== 0n || value & DR7_GENERAL_DETECT) return false;
-  if (!(v.cr4Bits & CR4_DE) && wantsIo(Number(value))) return false;
-  v.debug[7] = (value & ~DR7_RESERVED & 0xffff_ffffn) | DR7_FIXED;
-  return true;
+  if (value & DR7_GENERAL_DETECT) return -ERRNO.EPERM;
+  if (!(v.cr4Bits & CR4_DE) && wantsIo(Number(value))) return -ERRNO.EPERM;
+  v.debug[7] = (value & ~DR7_RESERVED) | DR7_FIXED;
+  return 0;
 }
 
 /** A breakpoint on I/O, enabled or not, among those of which one is enabled. */

@@ -221,7 +221,7 @@ export class PrivilegedOperations {
   #writeDebug(v: PvVcpu, n: number, value: bigint): Outcome {
     const number = debugNumber(v, n);
     if (number === undefined) return 'ud';
-    if (!setDebugRegister(v, number, value)) return 'gp';
+    if (setDebugRegister(v, number, value) !== 0) return 'gp';
     armBreakpoints(this.#processor, v);
     return 'done';
   }
