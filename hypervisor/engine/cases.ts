@@ -30,7 +30,7 @@ export const FIRST_COLD = 4096;
 /** Shapes a code can take, as an index into the cases of the code. */
 // biome-ignore format: one row
 export const SHAPE = { REGISTER: 0, BASE: 1, INDEX: 2, FULL: 3, NEAR: 0, CROSS: 1 } as const;
-/** String instructions: REPEAT * 2 + 1 if the address size is 32 bits. */
+/** String instructions: REPEAT * 2 + 1 if addresses have half the width. */
 const STRING_FORMS: readonly StringForm[] = [
   { repeat: 'none', narrow: false },
   { repeat: 'none', narrow: true },
@@ -58,8 +58,12 @@ export interface CaseTable {
 
 const MEMORY_SHAPES: readonly MemoryShape[] = ['base', 'index', 'full'];
 
-/** @param first number of the first hot case. */
-export function buildCases(definitions: readonly Definition[], first: number): CaseTable {
+/** @param first number of the first hot case. @param mayInline false to have functions only. */
+export function buildCases(
+  definitions: readonly Definition[],
+  first: number,
+  mayInline = true,
+): CaseTable {
   const hot = new Map<string, Case>();
   const cold = new Map<string, Case>();
   const codes: { code: number; entry: Omit<CodeEntry, 'cases'>; keys: string[] }[] = [];
@@ -74,7 +78,9 @@ export function buildCases(definitions: readonly Definition[], first: number): C
       const code = Code[name];
       const kinds = operandKinds(code);
       const isString = kinds.some(({ kind }) => kind.startsWith('string'));
-      const cases = isString ? stringCases(definition, kinds) : plainCases(definition, kinds);
+      const cases = isString
+        ? stringCases(definition, kinds)
+        : plainCases(definition, kinds, mayInline);
       codes.push({ code, entry: { definition, kinds, isString }, keys: cases.map(place) });
     }
   }
@@ -96,12 +102,16 @@ function stringCases(definition: Definition, kinds: readonly OperandKind[]): Cas
   return STRING_FORMS.map((form) => ({ definition, operands, form, hot: false }));
 }
 
-function plainCases(definition: Definition, kinds: readonly OperandKind[]): Case[] {
+function plainCases(
+  definition: Definition,
+  kinds: readonly OperandKind[],
+  mayInline: boolean,
+): Case[] {
   const make = (memory: MemoryShape | undefined, target: TargetShape, isHot: boolean): Case => {
     const operands = placeOperands(kinds, memory, target);
     return { definition, operands, form: PLAIN, hot: isHot };
   };
-  const hot = isHot(definition, kinds);
+  const hot = mayInline && isHot(definition, kinds);
   if (kinds.some(({ kind }) => kind === 'target')) {
     return [make(undefined, 'near', hot), make(undefined, 'cross', hot)];
   }
@@ -166,6 +176,8 @@ function placeOperand(
     case 'memory':
       return { kind: 'memory', bits: memoryBits, field: 'memory', shape: memory ?? 'full' };
     case 'immediate':
+    case 'distance':
+    case 'far-pointer':
     case 'stack-index':
       // as the second operand an immediate looks like a register
       if (i === 1 && free.delete('src'))

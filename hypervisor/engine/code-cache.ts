@@ -1,7 +1,7 @@
 /**
  * Decoded code: blocks of records in an arena, found by frame and offset.
  *
- * Code is keyed by host frame, whatever addresses it is mapped at. A frame with code has an offset map; a write to
+ * Code is keyed by host frame and mode, whatever addresses it is mapped at. A frame with code has an offset map; a write to
  * a 64-byte chunk that was decoded drops the map, and with it all code of the frame. Records that were dropped are
  * not reused until the arena is full and everything is dropped.
  */
@@ -10,26 +10,45 @@ import { Code, Decoder, DecoderError, DecoderOptions, Instruction } from 'iced-x
 import { CODE_SIZE, FRAME_INFO_SIZE, LAYOUT, PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import type { Frame } from '../machine/types.js';
+import { MODE, type Mode } from '../x86/segment-state.js';
 import type { CaseTable, CodeEntry } from './cases.js';
-import { FRAME_INFO, PSEUDO, RECORD, SCRATCH } from './record.js';
+import { CODE_MAP, FRAME_INFO, PSEUDO, RECORD, SCRATCH } from './record.js';
 import { RecordWriter } from './record-writer.js';
 
 /** LZCNT and TZCNT are not announced: their prefix is ignored, as on processors without them. */
 const DECODER_OPTIONS = DecoderOptions.NoMPFX_0FBC | DecoderOptions.NoMPFX_0FBD;
-const MAP_SIZE = PAGE_SIZE * 4;
 const MAX_BLOCK = 64;
 /** Room that a block may need: records, each with a link, and the ends. */
 const BLOCK_RESERVE = (MAX_BLOCK * 2 + 4) * RECORD.SIZE;
 const MAX_INSTRUCTION = 15;
 const ONE_SHOT = LAYOUT.SCRATCH + SCRATCH.ONE_SHOT;
 
+/** Maps that decoding may make: two for each of two frames. */
+const MAPS_RESERVE = 4;
+
+/** Bits of code, for the decoder, by MODE. */
+export const BITNESS: Readonly<Record<Mode, 64 | 32 | 16>> = { 0: 64, 1: 32, 2: 32, 3: 16 };
+
+/** What code means: one for each mode. */
+export interface InstructionSet {
+  readonly mode: Mode;
+  readonly table: CaseTable;
+  /** Pairs of cases, first * 65536 + second, to the case that does both. */
+  readonly fusion: ReadonlyMap<number, number>;
+}
+
+function invalidEntry({ table }: InstructionSet): CodeEntry {
+  const invalid = table.codes[Code.INVALID];
+  if (!invalid) throw new Error('no definition for invalid instructions');
+  return invalid;
+}
+
 export class CodeCache {
   readonly #ram: Ram;
-  readonly #table: CaseTable;
-  readonly #fusion: ReadonlyMap<number, number>;
+  #set: InstructionSet;
   readonly #writer: RecordWriter;
   readonly #instruction = new Instruction();
-  readonly #invalid: CodeEntry;
+  #invalid: CodeEntry;
   /** Called when translations that allow writes, or name offset maps, must go. */
   readonly #flushTlb: () => void;
   readonly #frames = new Set<number>();
@@ -37,26 +56,24 @@ export class CodeCache {
   #next: number = LAYOUT.CODE;
   #nextId = 1;
 
-  /** @param fusion pairs of cases, first * 65536 + second, to the case that does both. */
-  constructor(
-    ram: Ram,
-    table: CaseTable,
-    fusion: ReadonlyMap<number, number>,
-    flushTlb: () => void,
-  ) {
-    const invalid = table.codes[Code.INVALID];
-    if (!invalid) throw new Error('no definition for invalid instructions');
+  constructor(ram: Ram, set: InstructionSet, flushTlb: () => void) {
     this.#ram = ram;
-    this.#table = table;
-    this.#fusion = fusion;
+    this.#set = set;
     this.#writer = new RecordWriter(ram);
-    this.#invalid = invalid;
+    this.#invalid = invalidEntry(set);
     this.#flushTlb = flushTlb;
+  }
+
+  /** From here on code is decoded, and looked up, as code of this set. */
+  use(set: InstructionSet): void {
+    this.#set = set;
+    this.#invalid = invalidEntry(set);
+    this.#writer.mode = set.mode;
   }
 
   /** Is there room for a block? If not, `dropAll` makes it. */
   get isFull(): boolean {
-    return this.#next + BLOCK_RESERVE + 3 * MAP_SIZE > LAYOUT.CODE + CODE_SIZE;
+    return this.#next + BLOCK_RESERVE + MAPS_RESERVE * CODE_MAP.SIZE > LAYOUT.CODE + CODE_SIZE;
   }
 
   /** Does the frame hold decoded code? */
@@ -82,7 +99,8 @@ export class CodeCache {
     const entries: CodeEntry[] = [];
     let at = offset;
     let isOpen = true;
-    while (isOpen && entries.length < MAX_BLOCK && at < PAGE_SIZE) {
+    const most = this.#isChecked ? 1 : MAX_BLOCK;
+    while (isOpen && entries.length < most && at < PAGE_SIZE) {
       if (this.#ram.u32[map / 4 + at] !== 0) break;
       decoder.decodeOut(this.#instruction);
       if (decoder.lastError === DecoderError.NoMoreBytes) break;
@@ -150,10 +168,15 @@ export class CodeCache {
   drop(frame: Frame): void {
     const map = this.#info(frame, FRAME_INFO.MAP);
     if (map === 0) return;
+    const { u32 } = this.#ram;
     const info = LAYOUT.FRAME_INFO + frame * FRAME_INFO_SIZE;
-    this.#ram.u32.fill(0, info / 4, (info + FRAME_INFO_SIZE) / 4);
+    u32.fill(0, info / 4, (info + FRAME_INFO_SIZE) / 4);
     this.#frames.delete(frame);
     this.#freeMaps.push(map);
+    for (let mode: number = MODE.FLAT; mode <= MODE.SEGMENTED_16; mode++) {
+      const other = u32[(map + CODE_MAP.OTHERS) / 4 + mode] ?? 0;
+      if (other !== 0) this.#freeMaps.push(other);
+    }
     this.#flushTlb();
   }
 
@@ -167,13 +190,18 @@ export class CodeCache {
 
   #decoder(frame: Frame, offset: number): Decoder {
     const bytes = this.#ram.u8.slice(frame * PAGE_SIZE + offset, (frame + 1) * PAGE_SIZE);
-    const decoder = new Decoder(64, bytes, DECODER_OPTIONS);
+    const decoder = new Decoder(BITNESS[this.#set.mode], bytes, DECODER_OPTIONS);
     decoder.ip = BigInt(offset);
     return decoder;
   }
 
+  /** Limits are looked at instruction by instruction. */
+  get #isChecked(): boolean {
+    return this.#set.mode >= MODE.SEGMENTED;
+  }
+
   #entry(code: Code): CodeEntry {
-    return this.#table.codes[code] ?? this.#invalid;
+    return this.#set.table.codes[code] ?? this.#invalid;
   }
 
   #append(entry: CodeEntry, links: number[]): void {
@@ -182,7 +210,7 @@ export class CodeCache {
     let isNear = false;
     if (isBranch) {
       const target = this.#instruction.nearBranchTarget;
-      isNear = target < BigInt(PAGE_SIZE);
+      isNear = target < BigInt(PAGE_SIZE) && !this.#isChecked;
       if (isNear) links.push(at);
     }
     this.#writer.write(at, this.#instruction, entry, isNear);
@@ -191,7 +219,7 @@ export class CodeCache {
   /** What follows the last instruction of a block that does not end in a jump. */
   #appendContinuation(offset: number, links: number[]): void {
     const at = this.#allocate();
-    if (offset >= PAGE_SIZE) {
+    if (offset >= PAGE_SIZE || this.#isChecked) {
       this.#writePseudo(at, PSEUDO.CROSS, offset);
       return;
     }
@@ -250,7 +278,7 @@ export class CodeCache {
     for (let i = count - 2; i >= 0; i--) {
       const at = (start + i * RECORD.SIZE + RECORD.OP) / 2;
       const pair = (u16[at] ?? 0) * 65536 + (u16[at + step] ?? 0);
-      const fused: number | undefined = isNextFused ? undefined : this.#fusion.get(pair);
+      const fused: number | undefined = isNextFused ? undefined : this.#set.fusion.get(pair);
       if (fused !== undefined) u16[at] = fused;
       isNextFused = fused !== undefined;
     }
@@ -258,7 +286,8 @@ export class CodeCache {
 
   /** @returns the length of the instruction. */
   #decodeSingle(at: number, offset: number, bytes: Uint8Array): number {
-    const decoder = new Decoder(64, bytes.subarray(0, MAX_INSTRUCTION), DECODER_OPTIONS);
+    const code = bytes.subarray(0, MAX_INSTRUCTION);
+    const decoder = new Decoder(BITNESS[this.#set.mode], code, DECODER_OPTIONS);
     decoder.ip = BigInt(offset);
     decoder.decodeOut(this.#instruction);
     decoder.free();
@@ -281,14 +310,33 @@ export class CodeCache {
     return at;
   }
 
+  /** The offset map of the code that is being decoded. */
   #mapOf(frame: Frame): number {
+    const { u32 } = this.#ram;
+    const first = this.#firstMapOf(frame);
+    if (this.#set.mode === MODE.LONG) return first;
+    const at = (first + CODE_MAP.OTHERS) / 4 + this.#set.mode;
+    const known = u32[at] ?? 0;
+    if (known !== 0) return known;
+    const map = this.#allocateMap();
+    u32[at] = map;
+    return map;
+  }
+
+  #allocateMap(): number {
+    const recycled = this.#freeMaps.pop();
+    const map = recycled ?? this.#next;
+    if (recycled === undefined) this.#next += CODE_MAP.SIZE;
+    this.#ram.u32.fill(0, map / 4, (map + CODE_MAP.SIZE) / 4);
+    return map;
+  }
+
+  /** The map of 64-bit code, which every frame with code has. */
+  #firstMapOf(frame: Frame): number {
     const known = this.#info(frame, FRAME_INFO.MAP);
     if (known !== 0) return known;
     const { u32 } = this.#ram;
-    const recycled = this.#freeMaps.pop();
-    const map = recycled ?? this.#next;
-    if (recycled === undefined) this.#next += MAP_SIZE;
-    u32.fill(0, map / 4, (map + MAP_SIZE) / 4);
+    const map = this.#allocateMap();
     const info = LAYOUT.FRAME_INFO + frame * FRAME_INFO_SIZE;
     u32[(info + FRAME_INFO.MAP) / 4] = map;
     u32[(info + FRAME_INFO.MAP_ID) / 4] = this.#nextId++;

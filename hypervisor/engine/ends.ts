@@ -1,6 +1,7 @@
 /** How instructions leave: out of the interpreter's loop, and out of a cold function. */
 
 import { OUTCOME, type Value, type Variable } from '../x86/builder.js';
+import { VECTOR } from '../x86/processor.js';
 import { SLOT } from '../x86/state.js';
 import type { Label } from './function-builder.js';
 import type { Ends, InstructionBuilder } from './instruction-builder.js';
@@ -127,7 +128,11 @@ export class FunctionEnds implements Ends {
   }
 
   branchIf(condition: Value | undefined): void {
-    const take = (): void => this.branch(this.#source.target());
+    const take = (): void => {
+      const target = this.#source.target();
+      this.#requireInside(target);
+      this.branch(target);
+    };
     if (!condition) {
       take();
       return;
@@ -142,6 +147,13 @@ export class FunctionEnds implements Ends {
 
   finish(outcome: Value): void {
     this.#b.return(outcome);
+  }
+
+  /** A branch beyond the limit of the code segment is a #GP of its own. */
+  #requireInside(target: Value): void {
+    const b = this.#b;
+    if (!b.mode.isSegmented) return;
+    b.raiseIf(b.isZero(b.ltU(target, b.state(SLOT.CODE_END, 'i64'))), VECTOR.GP);
   }
 
   #return(outcome: number): void {

@@ -14,7 +14,7 @@ import {
 } from '../machine/types.js';
 import { OUTCOME } from '../x86/builder.js';
 import type { HostImplementation, Machine } from '../x86/host-functions.js';
-import { FAMILIES, HOST_FUNCTIONS } from '../x86/instructions.js';
+import { HOST_FUNCTIONS } from '../x86/instructions.js';
 import {
   ACCESS,
   type AddressSpace,
@@ -27,19 +27,22 @@ import {
   VECTOR,
 } from '../x86/processor.js';
 import { Registers } from '../x86/registers.js';
+import { MODE, type Mode } from '../x86/segment-state.js';
 import { RFLAGS, SLOT } from '../x86/state.js';
-import { CodeCache } from './code-cache.js';
+import { BITNESS, CodeCache } from './code-cache.js';
 import { Debugging } from './debugging.js';
 import { Exit } from './exit.js';
-import { buildInterpreter, HYPERVISOR_RANGE, type InterpreterModule } from './module.js';
+import { HYPERVISOR_RANGE } from './module.js';
 import { INTERNAL, PSEUDO, RECORD, SCRATCH } from './record.js';
 import { GUARD } from './runtime.js';
 import { isStackFault } from './stack-fault.js';
+import { type Tier, type TierExports, Tiers } from './tiers.js';
 
 /** Indices of what each exit looks at, in units of 4 bytes. */
 const SYSTEM_FLAGS_INDEX = SLOT.SYSTEM_FLAGS >>> 2;
 const BUDGET_INDEX = SLOT.BUDGET >>> 2;
 const CR0_INDEX = SLOT.CR0 >>> 2;
+const MODE_INDEX = SLOT.MODE >>> 2;
 const CR0_TS_EM = 0x0c;
 /** Flags with which the processor does more than run. */
 const OBSERVED = RFLAGS.TF | RFLAGS.RF | RFLAGS.AC;
@@ -47,41 +50,17 @@ const WASM_PAGE = 0x1_0000;
 const MAX_INSTRUCTION = 15;
 const NO_CODE = new Uint8Array(0);
 
-interface Exports {
-  run(budget: number): number;
-  /** The same loop, with tests of CR0.TS and CR0.EM: compiled when a guest first sets one of them. */
-  runWithoutFpu(budget: number): number;
-  translate(low: number, high: number, access: number): number;
-  flush(): void;
-  flushPage(low: number, high: number): void;
-  guard(address: bigint, bytes: number, access: number): number;
-}
-
-interface Prepared extends InterpreterModule {
-  readonly module: WebAssembly.Module;
-}
-
-/** Modules by RAM size: emitting and compiling is paid once a process. */
-const prepared = new Map<number, Prepared>();
-
-function prepare(memoryPages: number): Prepared {
-  const known = prepared.get(memoryPages);
-  if (known) return known;
-  const built = buildInterpreter(FAMILIES, HOST_FUNCTIONS, memoryPages);
-  const made = { ...built, module: new WebAssembly.Module(built.bytes) };
-  prepared.set(memoryPages, made);
-  return made;
-}
-
 export class Engine implements Processor {
   readonly registers: Registers;
   readonly exit: ExitDetail;
   readonly #ram: Ram;
   readonly #host: ProcessorHost;
   readonly #u32s: Uint32Array;
-  readonly #exports: Exports;
+  readonly #tiers: Tiers;
+  /** The walker and its companions, alike in all modules. */
+  readonly #exports: TierExports;
+  #tier: Tier;
   readonly #code: CodeCache;
-  readonly #unfused: ReadonlyMap<number, number>;
   #retired = 0;
   /** Frames whose code a host function wrote to: dropped when the interpreter has left. */
   readonly #dropLater: Frame[] = [];
@@ -90,16 +69,15 @@ export class Engine implements Processor {
   readonly #debugging: Debugging;
 
   constructor(ram: Ram, host: ProcessorHost) {
-    const built = prepare(ram.u8.length / WASM_PAGE);
     this.#ram = ram;
     this.#host = host;
     this.#u32s = ram.u32;
     this.registers = new Registers(ram);
     this.exit = new Exit(ram);
-    this.#unfused = built.unfused;
-    const instance = new WebAssembly.Instance(built.module, { env: this.#imports(host) });
-    this.#exports = instance.exports as unknown as Exports;
-    this.#code = new CodeCache(ram, built.table, built.fusion, () => this.flushTlb());
+    this.#tiers = new Tiers(ram.u8.length / WASM_PAGE, this.#imports(host));
+    this.#tier = this.#tiers.of(MODE.LONG);
+    this.#exports = this.#tier.exports;
+    this.#code = new CodeCache(ram, this.#tier, () => this.flushTlb());
     this.#debugging = this.#makeDebugging();
     this.registers.reset();
     ram.u64[SLOT.ZERO / 8] = 0n;
@@ -125,14 +103,24 @@ export class Engine implements Processor {
     }
   }
 
+  /** The execute TLB names offset maps, and each mode has its own. */
+  #changeMode(mode: Mode): void {
+    this.#tier = this.#tiers.of(mode);
+    this.#code.use(this.#tier);
+    this.flushTlb();
+  }
+
   /** CR0 changes only while the interpreter is not running. */
   #interpret(budget: number): number {
     const isOff = ((this.#u32s[CR0_INDEX] as number) & CR0_TS_EM) !== 0;
-    return isOff ? this.#exports.runWithoutFpu(budget) : this.#exports.run(budget);
+    const { exports } = this.#tier;
+    return isOff ? exports.runWithoutFpu(budget) : exports.run(budget);
   }
 
   /** Runs the interpreter until it leaves, but never beyond a number of instructions. */
   #runFor(budget: number): number {
+    const mode = this.#u32s[MODE_INDEX] as Mode;
+    if (mode !== this.#tier.mode) this.#changeMode(mode);
     let reason = this.#interpret(budget);
     if (reason === INTERNAL.SHORT) reason = this.#finishBlock();
     const used = budget - (this.#u32s[BUDGET_INDEX] as number);
@@ -192,7 +180,7 @@ export class Engine implements Processor {
   }
 
   instructionAt(bytes: Uint8Array, rip: VirtAddr): Instruction {
-    const decoder = new Decoder(64, bytes, DecoderOptions.None);
+    const decoder = new Decoder(BITNESS[this.registers.mode], bytes, DecoderOptions.None);
     decoder.ip = BigInt.asUintN(64, BigInt(rip));
     const instruction = decoder.decode();
     decoder.free();
@@ -217,7 +205,7 @@ export class Engine implements Processor {
   }
 
   #decode(): ExitReason | undefined {
-    const { rip } = this.registers;
+    const { codeAddress: rip } = this.registers;
     const frame = this.#fetchFrame(rip);
     if (frame === undefined) return EXIT.EXCEPTION;
     if (this.#code.isFull) this.#code.dropAll();
@@ -227,7 +215,7 @@ export class Engine implements Processor {
 
   /** The instruction at rip reaches into the next page: decodes it with a guard, or gives the page fault. */
   #decodeStraddling(): ExitReason | undefined {
-    const { rip } = this.registers;
+    const { codeAddress: rip } = this.registers;
     const offset = lowHalf(rip) & (PAGE_SIZE - 1);
     const first = this.#fetchFrame(rip);
     const second = this.#fetchFrame(asVirtAddr(rip - offset + PAGE_SIZE));
@@ -244,7 +232,7 @@ export class Engine implements Processor {
   #writeOverCode(): ExitReason | undefined {
     const written = asFrame(this.#u32(SLOT.EXIT_FRAME));
     this.#code.drop(written);
-    const { rip } = this.registers;
+    const { codeAddress: rip } = this.registers;
     const offset = lowHalf(rip) & (PAGE_SIZE - 1);
     const frame = this.#fetchFrame(rip);
     if (frame === undefined) return EXIT.EXCEPTION;
@@ -274,7 +262,7 @@ export class Engine implements Processor {
     const before = stop - RECORD.SIZE;
     const [stopOp, beforeOp] = [u16[stop / 2] ?? 0, u16[before / 2] ?? 0];
     u16[stop / 2] = PSEUDO.STOP;
-    u16[before / 2] = this.#unfused.get(beforeOp) ?? beforeOp;
+    u16[before / 2] = this.#tier.unfused.get(beforeOp) ?? beforeOp;
     const unpaid = u8[stop + RECORD.COUNT] ?? 0;
     const reason = this.#interpret(left + unpaid);
     u16[stop / 2] = stopOp;
@@ -316,6 +304,10 @@ export class Engine implements Processor {
         this.#setU32(SLOT.EXIT_REASON, INTERNAL.RESYNC);
         return OUTCOME.EXIT_AT;
       },
+      resyncAfter: () => {
+        this.#setU32(SLOT.EXIT_REASON, INTERNAL.RESYNC);
+        return OUTCOME.EXIT_AFTER;
+      },
       raise: (vector, errorCode) => {
         this.#recordException(vector, errorCode);
         return OUTCOME.EXIT_BEFORE;
@@ -355,7 +347,8 @@ export class Engine implements Processor {
 
   /** Adds to an exit what only the instruction itself tells. */
   #detailed(reason: ExitReason): ExitReason {
-    const isProtection = reason === EXIT.EXCEPTION && this.exit.vector === VECTOR.GP;
+    const isLong = this.registers.mode === MODE.LONG;
+    const isProtection = isLong && reason === EXIT.EXCEPTION && this.exit.vector === VECTOR.GP;
     const instruction = isProtection || reason === EXIT.PRIVILEGED ? this.#exiting() : undefined;
     if (!instruction) return reason;
     if (!isProtection) this.#setU32(SLOT.EXIT_CODE, instruction.code);
@@ -372,7 +365,7 @@ export class Engine implements Processor {
 
   /** Bytes of the instruction at rip, whose length is known from the exit. */
   #codeAtRip(): Uint8Array | undefined {
-    const { rip } = this.registers;
+    const { codeAddress: rip } = this.registers;
     const offset = lowHalf(rip) & (PAGE_SIZE - 1);
     const first = this.#fetchFrame(rip);
     if (first === undefined) return undefined;

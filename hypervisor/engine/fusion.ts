@@ -70,18 +70,46 @@ const PAIRS: readonly (readonly [firsts: string, seconds: string])[] = [
   ['movsxd.64.rr', 'mov.64.rr mov.32.rr add.64.rr mov.32.loadx'],
 ];
 
-/** The pairs of PAIRS, numbered from `first` on. */
-export function findFusions(table: CaseTable, first: number): Fusion[] {
+const EXISTS_IN_64_BITS_ONLY = 'movsxd';
+
+/** The same instruction in 32-bit code, undefined if it has none. */
+function narrowed(name: string): string | undefined {
+  const [mnemonic = '', width, shape] = name.split('.');
+  if (mnemonic === EXISTS_IN_64_BITS_ONLY) return undefined;
+  const isBranch = shape === 'near';
+  return [
+    mnemonic.replace(/^(retn|leave)q$/, '$1d'),
+    isBranch ? width : narrowedWidth(width),
+    shape,
+  ].join('.');
+}
+
+const narrowedWidth = (width: string | undefined): string | undefined =>
+  width === '64' ? '32' : width;
+
+/** All pairs of names, each once. */
+function pairNames(bits: 64 | 32): (readonly [string, string])[] {
+  const pairs = PAIRS.flatMap(([firsts, seconds]) =>
+    words(firsts).flatMap((left) => words(seconds).map((right) => [left, right] as const)),
+  );
+  if (bits === 64) return pairs;
+  const seen = new Map<string, readonly [string, string]>();
+  for (const pair of pairs) {
+    const [left, right] = pair.map(narrowed);
+    if (left && right) seen.set(`${left} ${right}`, [left, right]);
+  }
+  return [...seen.values()];
+}
+
+/** The pairs of PAIRS, numbered from `first` on. @param bits 32 for their like in 32-bit code. */
+export function findFusions(table: CaseTable, first: number, bits: 64 | 32 = 64): Fusion[] {
   const numbers = new Map(table.hot.map((item, i) => [caseName(item), PSEUDO.COUNT + i] as const));
   const numberOf = (name: string): number => {
     const number = numbers.get(name);
     if (number === undefined) throw new Error(`no case ${name}`);
     return number;
   };
-  const names = PAIRS.flatMap(([firsts, seconds]) =>
-    words(firsts).flatMap((left) => words(seconds).map((right) => [left, right] as const)),
-  );
-  return names.map(([left, right], i) => {
+  return pairNames(bits).map(([left, right], i) => {
     const [a, b] = [numberOf(left), numberOf(right)];
     const [one, two] = [table.hot[a - PSEUDO.COUNT], table.hot[b - PSEUDO.COUNT]];
     if (!one || !two) throw new Error(`no case ${left} or ${right}`);

@@ -1,8 +1,9 @@
 /** The builder of x86/builder.ts: semantics in, WebAssembly out, for the interpreter and for translated code alike. */
 
-import type { Builder, HostFunction, Operand, Type, Value } from '../x86/builder.js';
-import { EXIT, VECTOR } from '../x86/processor.js';
-import { gprSlot, SLOT } from '../x86/state.js';
+import type { Builder, CodeMode, HostFunction, Operand, Type, Value } from '../x86/builder.js';
+import { ACCESS, EXIT, VECTOR } from '../x86/processor.js';
+import { ENTRY, segmentEntry } from '../x86/segment-state.js';
+import { gprSlot, SEGMENT, SLOT } from '../x86/state.js';
 import { POOL } from './function-builder.js';
 import type { IntegerBuilder } from './integer-builder.js';
 import { type FlagStore, LazyFlags } from './lazy-flags-builder.js';
@@ -47,6 +48,10 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
     this.flags = new LazyFlags(this, flagStore(this));
   }
 
+  get mode(): CodeMode {
+    return this.functions.mode;
+  }
+
   /** To be called before the semantics of each instruction. */
   begin(source: OperandSource, ends: Ends): void {
     this.#source = source;
@@ -71,7 +76,8 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
 
   probeWrite(operand: Operand): void {
     if (operand.kind !== 'memory') return;
-    const host = this.translateWrite(this.address(operand), operand.bits / 8);
+    const address = this.address(operand, undefined, ACCESS.WRITE);
+    const host = this.translateWrite(address, operand.bits / 8);
     this.#translated.set(operand, host);
   }
 
@@ -99,18 +105,49 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
 
   writeAligned(operand: Operand, value: Value): void {
     if (operand.kind === 'memory') {
-      const address = this.address(operand);
+      const address = this.address(operand, undefined, ACCESS.WRITE);
       this.#requireAligned(address);
       this.store(address, value);
     } else this.write(operand, value);
   }
 
-  address(operand: Operand, plus?: Value): Value {
-    return this.#sources.address(operand as PlacedOperand, plus);
+  address(operand: Operand, plus?: Value, access: number = ACCESS.READ): Value {
+    return this.place(operand, this.offset(operand, plus), access);
   }
 
-  offset(operand: Operand): Value {
-    return this.#sources.offset(operand as PlacedOperand);
+  offset(operand: Operand, plus?: Value): Value {
+    return this.#sources.offset(operand as PlacedOperand, plus);
+  }
+
+  place(operand: Operand, offset: Value, access: number): Value {
+    const segment = this.#sources.segment(operand as PlacedOperand);
+    if (!segment) return offset;
+    if (this.mode.bits === 64) return this.add(offset, this.hostLoad(segment, 'i64'));
+    return this.#inSegment(segment, offset, operand.bits / 8, access);
+  }
+
+  linear(segment: number, offset: Value, bytes: number, access: number): Value {
+    if (!this.mode.isSegmented) return offset;
+    return this.#inSegment(this.const(32, segmentEntry(segment)), offset, bytes, access);
+  }
+
+  /** SDM 3A §5.3: beyond the limit of a segment, or against its type, is #GP(0); in the stack segment #SS(0). */
+  #inSegment(entry: Value, offset: Value, bytes: number, access: number): Value {
+    const low = this.hostLoad(entry, 'i64', 8, ENTRY.LOW);
+    const end = this.hostLoad(entry, 'i64', 8, ENTRY.END);
+    const last = this.add(offset, this.const(64, Math.max(bytes, 1)));
+    const outside = this.or(this.ltU(offset, low), this.ltU(end, last));
+    const readOnly = (): Value => this.isZero(this.hostLoad(entry, 'i32', 4, ENTRY.WRITABLE));
+    const refused = access === ACCESS.WRITE ? this.or(outside, readOnly()) : outside;
+    const refuse = (): void => {
+      const isStack = this.op('i32.eq', entry, this.const(32, segmentEntry(SEGMENT.SS)));
+      const vector = this.select(isStack, this.const(32, VECTOR.SS), this.const(32, VECTOR.GP));
+      this.#recordException(vector, 0);
+      this.#end.fault();
+    };
+    super.if(refused, refuse, undefined, false);
+    const base = this.hostLoad(entry, 'i64', 8, ENTRY.BASE);
+    return this.and(this.add(base, offset), this.const(64, 0xffff_ffff));
   }
 
   slot(operand: Operand): Value {
@@ -224,6 +261,10 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
     super.if(condition, () => this.raise(vector, errorCode), undefined, false);
   }
 
+  raiseRecorded(condition: Value): void {
+    super.if(condition, () => this.#end.fault(), undefined, false);
+  }
+
   raiseTrap(vector: number): void {
     this.#recordException(vector, 0);
     this.#end.trap();
@@ -272,11 +313,11 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
     this.#end.fault();
   }
 
-  #recordException(vector: number, errorCode: number | Value): void {
-    const code = typeof errorCode === 'number' ? this.const(32, errorCode) : errorCode;
+  #recordException(vector: number | Value, errorCode: number | Value): void {
+    const asValue = (n: number | Value): Value => (typeof n === 'number' ? this.const(32, n) : n);
     this.setState(SLOT.EXIT_REASON, this.const(32, EXIT.EXCEPTION));
-    this.setState(SLOT.EXIT_VECTOR, this.const(32, vector));
-    this.setState(SLOT.EXIT_ERROR, code);
+    this.setState(SLOT.EXIT_VECTOR, asValue(vector));
+    this.setState(SLOT.EXIT_ERROR, asValue(errorCode));
   }
 
   get #sources(): OperandSource {
@@ -301,7 +342,7 @@ export class InstructionBuilder extends MemoryBuilder implements Builder {
     if (host) {
       this.hostStore(host, value);
       this.commit(host);
-    } else this.store(this.address(operand), value);
+    } else this.store(this.address(operand, undefined, ACCESS.WRITE), value);
   }
 
   #host(operand: Operand): Value {

@@ -10,6 +10,7 @@
  */
 
 import { OUTCOME, type Type, type Value } from '../x86/builder.js';
+import { EXIT, VECTOR } from '../x86/processor.js';
 import { SLOT } from '../x86/state.js';
 import { type Case, FIRST_COLD } from './cases.js';
 import { emitAdvance, emitEnterBlock, FunctionEnds, type Loop, LoopEnds } from './ends.js';
@@ -19,7 +20,13 @@ import { InstructionBuilder } from './instruction-builder.js';
 import type { IntegerBuilder } from './integer-builder.js';
 import type { FlagStore } from './lazy-flags-builder.js';
 import { TLB_EXECUTE, tlbEntry } from './mmu.js';
-import { operandList, RecordOperands, type TargetShape } from './operands.js';
+import {
+  codeAddress,
+  codeOffset,
+  operandList,
+  RecordOperands,
+  type TargetShape,
+} from './operands.js';
 import { INTERNAL, PSEUDO, RECORD, TLB } from './record.js';
 import { FETCH, type Runtime } from './runtime.js';
 import type { FunctionBody, Signature } from './wasm-module.js';
@@ -63,7 +70,7 @@ export interface InterpreterParts {
 
 export function emitCold(item: Case, runtime: Runtime): FunctionBody {
   const b = new InstructionBuilder(COLD_SIGNATURE, [], runtime, inMemory);
-  const source = new RecordOperands(b, b.fixed(0));
+  const source = new RecordOperands(b, b.fixed(0), runtime.mode);
   b.begin(source, new FunctionEnds(b, source));
   item.definition.body(b, operandList(item.operands, item.form));
   b.return(b.const(32, item.definition.options.ends ? OUTCOME.NEXT_BLOCK : OUTCOME.NEXT));
@@ -109,13 +116,15 @@ function emitSpillFlags(b: InstructionBuilder): void {
 function emitLookup(b: InstructionBuilder, loop: Loop): void {
   const { target } = loop;
   b.release();
-  const page = b.and(target, b.const(64, -4096));
-  const entry = tlbEntry(b, target);
+  emitLimitCheck(b, loop, b.const(64, 1));
+  const linear = codeAddress(b, target, b.mode);
+  const page = b.and(linear, b.const(64, -4096));
+  const entry = tlbEntry(b, linear);
   const tag = b.hostLoad(entry, 'i64', 8, TLB_EXECUTE);
   b.if(
     b.ne(tag, page),
     () => {
-      const fetched = b.runtime('fetch', [target]);
+      const fetched = b.runtime('fetch', [linear]);
       b.if(b.op('i32.eqz', fetched), () => {
         b.setState(SLOT.RIP, target);
         b.assign(loop.status, b.const(32, OUTCOME.EXIT_AT));
@@ -128,15 +137,33 @@ function emitLookup(b: InstructionBuilder, loop: Loop): void {
     false,
   );
   const map = b.hostLoad(entry, 'i32', 4, TLB_EXECUTE + TLB.MAP);
-  const offset = b.and(b.op('i32.wrap_i64', target), b.const(32, 0xfff));
+  const offset = b.and(b.op('i32.wrap_i64', linear), b.const(32, 0xfff));
   const record = b.hostLoad(b.op('i32.add', map, b.shl(offset, 2)), 'i32');
   b.if(b.op('i32.eqz', record), () => emitMustDecode(b, loop), undefined, false);
+  const word = (): Value => b.hostLoad(record, 'i64', 2, RECORD.OFFSET);
+  if (b.mode.isSegmented) emitLimitCheck(b, loop, b.shrU(word(), 12));
   b.setState(SLOT.PAGE_VA, page);
   b.setState(SLOT.CODE_MAP, map);
   b.assign(loop.pc, record);
   const count = b.hostLoad(record, 'i32', 1, RECORD.COUNT);
   b.assign(loop.budget, b.op('i32.sub', loop.budget, count));
   b.brIf(loop.short, b.op('i32.lt_s', loop.budget, b.const(32, 0)), false);
+}
+
+/** Code in segments runs up to the limit: #GP(0) for an instruction of so many bytes at `target` that goes beyond it. */
+function emitLimitCheck(b: InstructionBuilder, loop: Loop, bytes: Value): void {
+  if (!b.mode.isSegmented) return;
+  const end = b.add(loop.target, bytes);
+  const beyond = b.ltU(b.state(SLOT.CODE_END, 'i64'), end);
+  const refuse = (): void => {
+    b.setState(SLOT.RIP, loop.target);
+    b.setState(SLOT.EXIT_REASON, b.const(32, EXIT.EXCEPTION));
+    b.setState(SLOT.EXIT_VECTOR, b.const(32, VECTOR.GP));
+    b.setState(SLOT.EXIT_ERROR, b.const(32, 0));
+    b.assign(loop.status, b.const(32, OUTCOME.EXIT_AT));
+    b.br(loop.exit);
+  };
+  b.if(beyond, refuse, undefined, false);
 }
 
 function emitMustDecode(b: InstructionBuilder, loop: Loop): void {
@@ -173,7 +200,7 @@ function emitDispatch(b: InstructionBuilder, loop: Loop, parts: InterpreterParts
 }
 
 function emitHot(b: InstructionBuilder, loop: Loop, item: Case): void {
-  const source = new RecordOperands(b, loop.pc);
+  const source = new RecordOperands(b, loop.pc, b.mode);
   const shape = item.operands.find(({ field }) => field === 'target')?.shape as TargetShape;
   b.begin(source, new LoopEnds(b, loop, source, shape ?? 'near'));
   item.definition.body(b, operandList(item.operands, item.form));
@@ -217,8 +244,10 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
     b.assign(loop.status, b.const(32, OUTCOME.EXIT_BEFORE));
     b.br(loop.exit);
   };
-  const relativeTarget = (): Value =>
-    b.add(b.state(SLOT.PAGE_VA, 'i64'), b.hostLoad(pc, 'i64', 8, RECORD.IMM));
+  const relativeTarget = (): Value => {
+    const linear = b.add(b.state(SLOT.PAGE_VA, 'i64'), b.hostLoad(pc, 'i64', 8, RECORD.IMM));
+    return codeOffset(b, linear, b.mode);
+  };
   const link = (): void => {
     const offset = b.hostLoad(pc, 'i32', 4, RECORD.IMM);
     const at = b.op('i32.add', b.state(SLOT.CODE_MAP, 'i32'), b.shl(offset, 2));
@@ -241,6 +270,7 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
   };
   const straddle = (): void => {
     const page = b.add(b.state(SLOT.PAGE_VA, 'i64'), b.const(64, 4096));
+    // code that runs over the end of 4 GiB is left to fault there
     const entry = tlbEntry(b, page);
     const tag = b.hostLoad(entry, 'i64', 8, TLB_EXECUTE);
     b.if(b.ne(tag, page), () => void b.runtime('fetch', [page]), undefined, false); // a fault is found again when it is decoded
@@ -271,10 +301,8 @@ function emitLeave(b: InstructionBuilder): void {
     b.assign(budget, b.op('i32.add', budget, unrun));
     const start = b.and({ ...word, bits: 32 }, b.const(32, 0xfff));
     const offset = b.op('i32.add', start, b.select(after, length, b.const(32, 0)));
-    b.setState(
-      SLOT.RIP,
-      b.add(b.state(SLOT.PAGE_VA, 'i64'), b.zeroExtend({ ...offset, bits: 32 }, 64)),
-    );
+    const linear = b.add(b.state(SLOT.PAGE_VA, 'i64'), b.zeroExtend({ ...offset, bits: 32 }, 64));
+    b.setState(SLOT.RIP, codeOffset(b, linear, b.mode));
     b.setState(SLOT.EXIT_LENGTH, length);
   });
   b.setState(SLOT.BUDGET, budget);

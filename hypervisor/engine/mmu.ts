@@ -15,7 +15,7 @@ import { SLOT } from '../x86/state.js';
 import type { Label } from './function-builder.js';
 import { emitBreakCheck, emitCallGuard, emitGuard } from './guard.js';
 import { IntegerBuilder } from './integer-builder.js';
-import { FRAME_INFO, INTERNAL, SCRATCH, TLB } from './record.js';
+import { CODE_MAP, FRAME_INFO, INTERNAL, SCRATCH, TLB } from './record.js';
 import { FETCH, INTERNAL_SIGNATURES, type InternalName, type Runtime } from './runtime.js';
 import type { FunctionBody } from './wasm-module.js';
 
@@ -328,14 +328,23 @@ function emitFetch(b: IntegerBuilder, runtime: Runtime): void {
   const page = call(b, runtime, 'walk', address, b.const(32, ACCESS.EXECUTE), b.const(32, 0));
   b.if(b.isZero(page), () => b.return(b.const(32, FETCH.FAULT)));
   const info = frameInfo(b, page);
-  const map = b.hostLoad(info, 'i32', 4, FRAME_INFO.MAP);
-  b.if(b.isZero(map), () => b.return(b.const(32, FETCH.NO_CODE)));
+  const first = b.hostLoad(info, 'i32', 4, FRAME_INFO.MAP);
+  b.if(b.isZero(first), () => b.return(b.const(32, FETCH.NO_CODE)));
+  const map = runtime.mode.bits === 64 ? first : emitOtherMap(b, first);
   const entry = b.add(tlbEntry(b, address), b.const(32, TLB_EXECUTE));
   b.hostStore(entry, pageOf(b, address));
   b.hostStore(entry, map, 4, TLB.MAP);
   b.hostStore(entry, b.hostLoad(info, 'i32', 4, FRAME_INFO.MAP_ID), 4, TLB.MAP_ID);
   emitLog(b, entry);
   b.return(b.const(32, FETCH.FILLED));
+}
+
+/** The offset map of code that is not 64-bit code. */
+function emitOtherMap(b: IntegerBuilder, first: Value): Value {
+  const at = b.op('i32.add', first, b.shl(field(b, SLOT.MODE), 2));
+  const map = b.hostLoad(at, 'i32', 4, CODE_MAP.OTHERS);
+  b.if(b.isZero(map), () => b.return(b.const(32, FETCH.NO_CODE)));
+  return map;
 }
 
 function emitTranslate(b: IntegerBuilder, runtime: Runtime): void {

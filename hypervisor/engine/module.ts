@@ -1,5 +1,6 @@
 /** Makes the WebAssembly module of the interpreter out of the definitions of instructions. */
 
+import type { CodeMode } from '../x86/builder.js';
 import { collect, type Family } from '../x86/define.js';
 import type { HostImplementation } from '../x86/host-functions.js';
 import { buildCases, type CaseTable } from './cases.js';
@@ -8,6 +9,7 @@ import { COLD_SIGNATURE, emitCold, emitInterpreter, RUN_SIGNATURE } from './inte
 import { emitInternal } from './mmu.js';
 import { PSEUDO } from './record.js';
 import {
+  CODE_MODE,
   INTERNAL_SIGNATURES,
   type InternalFunction,
   type InternalName,
@@ -27,16 +29,18 @@ export interface InterpreterModule {
 /** What the module imports besides host functions. */
 export const HYPERVISOR_RANGE = 'hypervisorRange';
 
-/** @param memoryPages size of RAM in units of 64 KiB. */
+/** @param memoryPages size of RAM in units of 64 KiB. @param mode for which code. */
 export function buildInterpreter(
   families: readonly Family[],
   hostFunctions: readonly HostImplementation[],
   memoryPages: number,
+  mode: CodeMode = CODE_MODE.LONG,
 ): InterpreterModule {
-  const table = buildCases(collect(families), PSEUDO.COUNT);
-  const fusion = findFusions(table, PSEUDO.COUNT + table.hot.length);
+  const table = buildCases(collect(families, mode.bits), PSEUDO.COUNT, !mode.isSegmented);
+  const next = PSEUDO.COUNT + table.hot.length;
+  const fusion = mode.isSegmented ? [] : findFusions(table, next, mode.bits);
   const module = new WasmModule();
-  const runtime = declareRuntime(module, hostFunctions);
+  const runtime = declareRuntime(module, hostFunctions, mode);
   const run = module.declare(RUN_SIGNATURE);
   const runWithoutFpu = module.declare(RUN_SIGNATURE);
   for (const name of Object.keys(INTERNAL_SIGNATURES) as InternalName[]) {
@@ -67,6 +71,7 @@ export function buildInterpreter(
 export function declareRuntime(
   module: WasmModule,
   hostFunctions: readonly HostImplementation[],
+  mode: CodeMode = CODE_MODE.LONG,
 ): Runtime {
   const host = new Map<string, number>();
   const range = { params: ['i32', 'i32', 'i32'], results: ['i32'] } as const;
@@ -79,5 +84,5 @@ export function declareRuntime(
     const signature = INTERNAL_SIGNATURES[name];
     internal[name] = { index: module.declare(signature), signature };
   }
-  return { host, internal: internal as Runtime['internal'] };
+  return { host, internal: internal as Runtime['internal'], mode };
 }

@@ -1,7 +1,8 @@
 /** Where the operands of an instruction are found: in its record at run time, or known when code is emitted. */
 
-import type { Operand, Operands, Repeat, Value } from '../x86/builder.js';
-import { SLOT } from '../x86/state.js';
+import type { CodeMode, Operand, Operands, Repeat, Value } from '../x86/builder.js';
+import { segmentEntry } from '../x86/segment-state.js';
+import { SEGMENT, SLOT } from '../x86/state.js';
 import type { IntegerBuilder } from './integer-builder.js';
 import { RECORD } from './record.js';
 
@@ -26,9 +27,10 @@ export interface OperandSource {
   slot(operand: PlacedOperand): Value;
   /** The value of an operand that is known when code is emitted. */
   constant?(operand: PlacedOperand): Value | undefined;
-  /** Effective address without and with the segment base. */
+  /** Effective address without the segment base. */
   offset(operand: PlacedOperand, plus?: Value): Value;
-  address(operand: PlacedOperand, plus?: Value): Value;
+  /** Host address of the segment base; undefined if it is known to be 0. */
+  segment(operand: PlacedOperand): Value | undefined;
   /** Address a near branch goes to. */
   target(): Value;
   rip(): Value;
@@ -54,10 +56,12 @@ export function operandList(placed: readonly PlacedOperand[], form: StringForm):
 export class RecordOperands implements OperandSource {
   readonly #b: IntegerBuilder;
   readonly #record: Value;
+  readonly #mode: CodeMode;
 
-  constructor(builder: IntegerBuilder, record: Value) {
+  constructor(builder: IntegerBuilder, record: Value, mode: CodeMode) {
     this.#b = builder;
     this.#record = record;
+    this.#mode = mode;
   }
 
   slot({ field }: PlacedOperand): Value {
@@ -67,7 +71,11 @@ export class RecordOperands implements OperandSource {
     return b.op('i32.add', this.#record, b.const(32, RECORD.IMM));
   }
 
-  offset({ shape }: PlacedOperand, plus?: Value): Value {
+  offset(operand: PlacedOperand, plus?: Value): Value {
+    return this.#mode.bits === 64 ? this.#offset64(operand, plus) : this.#offset32(operand, plus);
+  }
+
+  #offset64({ shape }: PlacedOperand, plus?: Value): Value {
     const b = this.#b;
     const added = (value: Value): Value => (plus ? b.add(value, plus) : value);
     if (shape === 'absolute') return added(b.hostLoad(this.#record, 'i64', 8, RECORD.IMM));
@@ -77,33 +85,58 @@ export class RecordOperands implements OperandSource {
     const scale = b.hostLoad(this.#record, 'i64', 1, RECORD.SCALE);
     const whole = added(b.add(withBase, b.op('i64.shl', this.#register(RECORD.INDEX), scale)));
     if (shape === 'index') return whole;
-    const narrow = b.hostLoad(this.#record, 'i32', 1, RECORD.ADDRESS32);
+    const narrow = b.hostLoad(this.#record, 'i32', 1, RECORD.NARROW);
     return b.select(narrow, b.and(whole, b.const(64, 0xffff_ffff)), whole);
   }
 
-  address(operand: PlacedOperand, plus?: Value): Value {
-    const offset = this.offset(operand, plus);
-    return operand.shape === 'full' || operand.shape === 'absolute'
-      ? this.#b.add(offset, this.#register(RECORD.SEGMENT))
-      : offset;
+  /** Addresses wrap at 4 GiB; with NARROW at 64 KiB. */
+  #offset32({ shape }: PlacedOperand, plus?: Value): Value {
+    const b = this.#b;
+    const added = (value: Value): Value => (plus ? b.add(value, b.truncate(plus, 32)) : value);
+    if (shape === 'absolute') {
+      return b.zeroExtend(added(b.hostLoad(this.#record, 'i32', 4, RECORD.IMM)), 64);
+    }
+    const disp = b.hostLoad(this.#record, 'i32', 4, RECORD.DISP);
+    const withBase = b.add(this.#register32(RECORD.BASE), disp);
+    if (shape === 'base') return b.zeroExtend(added(withBase), 64);
+    const scale = b.hostLoad(this.#record, 'i32', 1, RECORD.SCALE);
+    const index = b.op('i32.shl', this.#register32(RECORD.INDEX), scale);
+    const whole = added(b.add(withBase, index));
+    if (shape === 'index') return b.zeroExtend(whole, 64);
+    const narrow = b.hostLoad(this.#record, 'i32', 1, RECORD.NARROW);
+    return b.zeroExtend(b.select(narrow, b.and(whole, b.const(32, 0xffff)), whole), 64);
+  }
+
+  segment({ shape }: PlacedOperand): Value | undefined {
+    if (shape !== 'full' && shape !== 'absolute') return undefined;
+    return this.#b.hostLoad(this.#record, 'i32', 2, RECORD.SEGMENT);
   }
 
   target(): Value {
     const b = this.#b;
-    return b.add(this.#page(), b.hostLoad(this.#record, 'i64', 8, RECORD.IMM));
+    return this.#inCode(b.add(this.#page(), b.hostLoad(this.#record, 'i64', 8, RECORD.IMM)));
   }
 
   rip(): Value {
     const b = this.#b;
     const word = b.hostLoad(this.#record, 'i64', 2, RECORD.OFFSET);
-    return b.add(this.#page(), b.and(word, b.const(64, 0xfff)));
+    return this.#inCode(b.add(this.#page(), b.and(word, b.const(64, 0xfff))));
   }
 
   nextRip(): Value {
     const b = this.#b;
     const word = b.hostLoad(this.#record, 'i64', 2, RECORD.OFFSET);
     const offset = b.add(b.and(word, b.const(64, 0xfff)), b.shrU(word, 12));
-    return b.add(this.#page(), offset);
+    return this.#inCode(b.add(this.#page(), offset));
+  }
+
+  #inCode(linear: Value): Value {
+    return codeOffset(this.#b, linear, this.#mode);
+  }
+
+  /** The low half of the register whose address is in a 16-bit field. */
+  #register32(field: number): Value {
+    return this.#b.hostLoad(this.#b.hostLoad(this.#record, 'i32', 2, field), 'i32');
   }
 
   #page(): Value {
@@ -115,3 +148,17 @@ export class RecordOperands implements OperandSource {
     return this.#b.hostLoad(this.#b.hostLoad(this.#record, 'i32', 2, field), 'i64');
   }
 }
+
+const wrapped = (b: IntegerBuilder, value: Value): Value => b.and(value, b.const(64, 0xffff_ffff));
+const codeBase = (b: IntegerBuilder): Value =>
+  b.hostLoad(b.const(32, segmentEntry(SEGMENT.CS)), 'i64');
+
+/** What RIP says of a linear address: it wraps at 4 GiB outside 64-bit mode, and CS may have a base. */
+export function codeOffset(b: IntegerBuilder, linear: Value, mode: CodeMode): Value {
+  if (mode.bits === 64) return linear;
+  return wrapped(b, mode.isSegmented ? b.sub(linear, codeBase(b)) : linear);
+}
+
+/** The linear address of what RIP says. */
+export const codeAddress = (b: IntegerBuilder, rip: Value, mode: CodeMode): Value =>
+  mode.isSegmented ? wrapped(b, b.add(rip, codeBase(b))) : rip;

@@ -4,12 +4,14 @@ import { type Instruction, OpKind, Register } from 'iced-x86';
 import { PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import { registerSlot } from '../x86/register-slots.js';
+import { MODE, type Mode, segmentEntry } from '../x86/segment-state.js';
 import { SLOT } from '../x86/state.js';
 import { type CodeEntry, SHAPE } from './cases.js';
 import { RECORD } from './record.js';
 
 const INT32_MAX = 0x7fff_ffff;
 const INT32_MIN = -0x8000_0000;
+/** Half the width of addresses in 64-bit code, and in other code. */
 const is32Bit = (register: Register): boolean =>
   register === Register.EIP || (register >= Register.EAX && register <= Register.R15D);
 
@@ -18,6 +20,8 @@ const is32Bit = (register: Register): boolean =>
  * come out relative to the page.
  */
 export class RecordWriter {
+  /** Of the code whose instructions are written. */
+  mode: Mode = MODE.LONG;
   readonly #ram: Ram;
 
   constructor(ram: Ram) {
@@ -31,7 +35,7 @@ export class RecordWriter {
     u16[(at + RECORD.OFFSET) / 2] = Number(instruction.ip) | (instruction.length << 12);
     u8[at + RECORD.COUNT] = 1;
     let shape = this.#writeOperands(at, instruction, entry);
-    if (entry.isString) shape = stringForm(instruction);
+    if (entry.isString) shape = stringForm(instruction, this.mode);
     else if (entry.kinds[0]?.kind === 'target') shape = isLinkable ? SHAPE.NEAR : SHAPE.CROSS;
     u16[(at + RECORD.OP) / 2] = entry.cases[shape] ?? 0;
   }
@@ -57,7 +61,7 @@ export class RecordWriter {
       case 'string-target':
         return;
       case 'target':
-        this.#writeImmediate(at, BigInt.asIntN(64, instruction.nearBranchTarget));
+        this.#writeImmediate(at, branchTarget(instruction, this.mode));
         return;
       case 'immediate':
         if (i === 1 && entry.kinds[0]?.kind === 'immediate')
@@ -67,9 +71,15 @@ export class RecordWriter {
       case 'stack-index':
         this.#placeImmediate(at, i, BigInt(instruction.opRegister(i) - Register.ST0));
         return;
+      case 'distance':
+        this.#writeImmediate(at, branchDistance(instruction));
+        return;
+      case 'far-pointer':
+        this.#writeImmediate(at, farPointer(instruction));
+        return;
       case 'absolute':
         this.#writeImmediate(at, instruction.memoryDisplacement);
-        this.#ram.u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
+        this.#ram.u16[(at + RECORD.SEGMENT) / 2] = this.#segment(instruction);
         return;
       default:
         this.#writeRegister(at, registerSlot(instruction.opRegister(i)), entry, i);
@@ -104,6 +114,7 @@ export class RecordWriter {
 
   #writeMemory(at: number, instruction: Instruction, opKind: OpKind): number {
     if (opKind !== OpKind.Memory) return this.#writeStringSource(at, instruction, opKind);
+    if (this.mode !== MODE.LONG) return this.#writeMemory32(at, instruction);
     const { u16, u8, i32 } = this.#ram;
     const { memoryBase } = instruction;
     const isIpRelative = instruction.isIpRelMemoryOperand;
@@ -114,20 +125,42 @@ export class RecordWriter {
     u8[at + RECORD.SCALE] = Math.log2(instruction.memoryIndexScale || 1);
     i32[(at + RECORD.DISP) / 4] = displacement | 0;
     u16[(at + RECORD.SEGMENT) / 2] = segment;
-    u8[at + RECORD.ADDRESS32] = isNarrow ? 1 : 0;
+    u8[at + RECORD.NARROW] = isNarrow ? 1 : 0;
     if (isNarrow || segment !== SLOT.ZERO) return SHAPE.FULL;
     return index === SLOT.ZERO ? SHAPE.BASE : SHAPE.INDEX;
+  }
+
+  /** Addresses of 32 or 16 bits. In flat segments only FS, GS and the code segment are looked at. */
+  #writeMemory32(at: number, instruction: Instruction): number {
+    const { u16, u8, i32 } = this.#ram;
+    const { memoryBase, memoryIndex, memorySegment } = instruction;
+    const index = memoryIndex === Register.AL ? SLOT.ZERO : registerSlot(memoryIndex);
+    const isNarrow = usesWordAddress(instruction);
+    u16[(at + RECORD.BASE) / 2] = registerSlot(memoryBase);
+    u16[(at + RECORD.INDEX) / 2] = index;
+    u8[at + RECORD.SCALE] = Math.log2(instruction.memoryIndexScale || 1);
+    i32[(at + RECORD.DISP) / 4] = Number(BigInt.asIntN(32, instruction.memoryDisplacement));
+    u16[(at + RECORD.SEGMENT) / 2] = segmentEntryOf(memorySegment);
+    u8[at + RECORD.NARROW] = isNarrow ? 1 : 0;
+    const isPlain = this.mode === MODE.FLAT && FLAT_SEGMENTS.includes(memorySegment);
+    if (!isPlain || isNarrow) return SHAPE.FULL;
+    return index === SLOT.ZERO ? SHAPE.BASE : SHAPE.INDEX;
+  }
+
+  #segment(instruction: Instruction): number {
+    if (this.mode === MODE.LONG) return segmentSlot(instruction);
+    return segmentEntryOf(instruction.memorySegment);
   }
 
   /** rSI of a string instruction, rDI of MASKMOVDQU. */
   #writeStringSource(at: number, instruction: Instruction, opKind: OpKind): number {
     const { u16, u8 } = this.#ram;
-    const isDestination = opKind === OpKind.MemorySegRDI || opKind === OpKind.MemorySegEDI;
-    const isNarrow = opKind === OpKind.MemorySegESI || opKind === OpKind.MemorySegEDI;
+    const isDestination = DESTINATIONS.includes(opKind);
+    const isNarrow = narrowKinds(this.mode).includes(opKind);
     u16[(at + RECORD.BASE) / 2] = registerSlot(isDestination ? Register.RDI : Register.RSI);
     u16[(at + RECORD.INDEX) / 2] = SLOT.ZERO;
-    u16[(at + RECORD.SEGMENT) / 2] = segmentSlot(instruction);
-    u8[at + RECORD.ADDRESS32] = isNarrow ? 1 : 0;
+    u16[(at + RECORD.SEGMENT) / 2] = this.#segment(instruction);
+    u8[at + RECORD.NARROW] = isNarrow ? 1 : 0;
     return SHAPE.FULL;
   }
 }
@@ -164,20 +197,62 @@ function segmentSlot(instruction: Instruction): number {
   return segment === Register.GS ? SLOT.GS_BASE : SLOT.ZERO;
 }
 
-function stringForm(instruction: Instruction): number {
-  const repeat = instruction.hasRepPrefix ? 1 : instruction.hasRepnePrefix ? 2 : 0;
-  return repeat * 2 + (usesNarrowAddresses(instruction) ? 1 : 0);
+/** Segments that have no say while they are flat. */
+const FLAT_SEGMENTS: readonly Register[] = [Register.DS, Register.SS, Register.ES];
+const SEGMENTS: readonly Register[] = [
+  Register.ES,
+  Register.CS,
+  Register.SS,
+  Register.DS,
+  Register.FS,
+  Register.GS,
+];
+const segmentEntryOf = (segment: Register): number =>
+  segmentEntry(Math.max(SEGMENTS.indexOf(segment), 0));
+
+const is16Bit = (register: Register): boolean =>
+  register >= Register.AX && register <= Register.R15W;
+
+function usesWordAddress(instruction: Instruction): boolean {
+  const { memoryBase, memoryIndex } = instruction;
+  const isBare = memoryBase === Register.None && memoryIndex === Register.None;
+  return (
+    is16Bit(memoryBase) || is16Bit(memoryIndex) || (isBare && instruction.memoryDisplSize === 2)
+  );
 }
 
-const NARROW_KINDS: readonly OpKind[] = [
-  OpKind.MemorySegESI,
-  OpKind.MemorySegEDI,
-  OpKind.MemoryESEDI,
-];
+/** Relative to the page, as the instruction's address was. */
+const branchTarget = (instruction: Instruction, mode: Mode): bigint =>
+  BigInt.asIntN(mode === MODE.LONG ? 64 : 32, instruction.nearBranchTarget);
 
-function usesNarrowAddresses(instruction: Instruction): boolean {
+/** From the next instruction on, for branches with 16-bit operands. */
+const branchDistance = (instruction: Instruction): bigint =>
+  BigInt.asIntN(16, instruction.nearBranchTarget - instruction.nextIP);
+
+function farPointer(instruction: Instruction): bigint {
+  const isWide = instruction.opKind(0) === OpKind.FarBranch32;
+  const offset = isWide ? instruction.farBranch32 : instruction.farBranch16;
+  return BigInt(offset) | (BigInt(instruction.farBranchSelector) << 32n);
+}
+
+function stringForm(instruction: Instruction, mode: Mode): number {
+  const repeat = instruction.hasRepPrefix ? 1 : instruction.hasRepnePrefix ? 2 : 0;
+  return repeat * 2 + (usesNarrowAddresses(instruction, mode) ? 1 : 0);
+}
+
+/** Pointers of 32 bits, and of 16. */
+const EXTENDED: readonly OpKind[] = [OpKind.MemorySegESI, OpKind.MemorySegEDI, OpKind.MemoryESEDI];
+const WORDS: readonly OpKind[] = [OpKind.MemorySegSI, OpKind.MemorySegDI, OpKind.MemoryESDI];
+const DESTINATIONS: readonly OpKind[] = [
+  OpKind.MemorySegRDI,
+  OpKind.MemorySegEDI,
+  OpKind.MemorySegDI,
+];
+const narrowKinds = (mode: Mode): readonly OpKind[] => (mode === MODE.LONG ? EXTENDED : WORDS);
+
+function usesNarrowAddresses(instruction: Instruction, mode: Mode): boolean {
   for (let i = 0; i < instruction.opCount; i++) {
-    if (NARROW_KINDS.includes(instruction.opKind(i))) return true;
+    if (narrowKinds(mode).includes(instruction.opKind(i))) return true;
   }
   return false;
 }

@@ -7,7 +7,7 @@
  *    6 u16 base register's address                  23 u8  instructions from here to the end of the block
  *    8 i64 immediate; a branch's target             24 i32 displacement
  *          relative to the start of the page        28 u32 branch target's record, or memory operand's
- *                                                          u16 segment base address, u8 1 = 32-bit address
+ *                                                          u16 segment base's address, u8 1 = half the address width
  *
  * Records of a block lie one after the other. Addresses of registers fit 16 bits: STATE lies below 64 KiB.
  * Some records are no instructions ("pseudo"): they link, chain or stop blocks, and count for nothing.
@@ -16,7 +16,7 @@
 // biome-ignore format: one row per field
 export const RECORD = {
   OP: 0, OFFSET: 2, DST: 4, BASE: 6, IMM: 8, SRC: 16, INDEX: 20, SCALE: 22, COUNT: 23, DISP: 24, LINK: 28,
-  SEGMENT: 28, ADDRESS32: 30,
+  SEGMENT: 28, NARROW: 30,
   SIZE: 32,
 } as const;
 
@@ -46,10 +46,13 @@ export const TLB = {
 /** Frame information, FRAME_INFO_SIZE bytes for each host frame. */
 // biome-ignore format: one row per field
 export const FRAME_INFO = {
-  MAP:    0, // u32: address of 4096 u32, a record for each offset; 0 = the frame holds no decoded code
+  MAP:    0, // u32: address of the offset map of 64-bit code (CODE_MAP); 0 = the frame holds no decoded code
   MAP_ID: 4, // u32: never used twice
   CHUNKS: 8, // u64: which 64-byte chunks hold decoded code
 } as const;
+
+/** An offset map: a record for each offset; that of 64-bit code is followed by the addresses of those of other code, by MODE. */
+export const CODE_MAP = { OTHERS: 4096 * 4, SIZE: 4096 * 4 + 32 } as const;
 
 /** Fields of LAYOUT.SCRATCH. */
 // biome-ignore format: one row per field

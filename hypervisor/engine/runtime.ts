@@ -1,5 +1,6 @@
 /** The functions of the generated module that semantics may call. */
 
+import type { CodeMode } from '../x86/builder.js';
 import type { Signature } from './wasm-module.js';
 
 export interface InternalFunction {
@@ -25,9 +26,18 @@ export type InternalName = keyof typeof INTERNAL_SIGNATURES;
 
 export interface Runtime {
   readonly internal: Readonly<Record<InternalName, InternalFunction>>;
+  /** For which code the module is. */
+  readonly mode: CodeMode;
   /** Indices of the imported host functions. */
   readonly host: ReadonlyMap<string, number>;
 }
+
+/** Code that there is a module for. */
+export const CODE_MODE = {
+  LONG: { bits: 64, isSegmented: false },
+  FLAT: { bits: 32, isSegmented: false },
+  SEGMENTED: { bits: 32, isSegmented: true },
+} as const satisfies Readonly<Record<string, CodeMode>>;
 
 /** Results of `guard`: may the page enter the TLB, must it not, or was a reason to leave recorded? */
 export const GUARD = { FILL: 0, KEEP_OUT: 1, LEAVE: 2 } as const;

@@ -6,7 +6,7 @@ import { type Family, forms } from './define.js';
 /** The operand forms that all two-operand ALU instructions have. */
 export const ALU_FORMS =
   'rm8_r8 rm16_r16 rm32_r32 rm64_r64 r8_rm8 r16_rm16 r32_rm32 r64_rm64 AL_imm8 AX_imm16 EAX_imm32 RAX_imm32 ' +
-  'rm8_imm8 rm16_imm16 rm32_imm32 rm64_imm32 rm16_imm8 rm32_imm8 rm64_imm8';
+  'rm8_imm8 rm16_imm16 rm32_imm32 rm64_imm32 rm16_imm8 rm32_imm8 rm64_imm8 rm8_imm8_82';
 /** Widths that are worth a place in the interpreter's loop. */
 export const HOT = [8, 32, 64];
 export const WIDE = [32, 64];
@@ -75,12 +75,13 @@ const neg: Semantics = (b, { dst, size }) => {
 
 export const arithmetic: Family = (define) => {
   const one = 'rm8 rm16 rm32 rm64';
+  const step = `${one} r16 r32`;
   define(forms('Add', ALU_FORMS), add, { hot: HOT });
   define(forms('Adc', ALU_FORMS), adc, { hot: WIDE, coldMemory: true });
   define(forms('Sub', ALU_FORMS), sub, { hot: HOT });
   define(forms('Sbb', ALU_FORMS), sbb, { hot: WIDE, coldMemory: true });
   define(forms('Cmp', ALU_FORMS), cmp, { hot: [8, 16, 32, 64] });
-  define(forms('Inc', one), inc, { hot: WIDE });
-  define(forms('Dec', one), dec, { hot: WIDE });
+  define(forms('Inc', step), inc, { hot: WIDE });
+  define(forms('Dec', step), dec, { hot: WIDE });
   define(forms('Neg', one), neg, { hot: WIDE, coldMemory: true });
 };

@@ -3,7 +3,7 @@
 
 import type { Builder, Semantics, Value } from './builder.js';
 import { type Family, forms } from './define.js';
-import { VECTOR } from './processor.js';
+import { ACCESS, VECTOR } from './processor.js';
 import { GPR } from './state.js';
 
 const exchangeAdd: Semantics = (b, { dst, src }) => {
@@ -37,7 +37,7 @@ const compareExchange: Semantics = (b, { dst, src, size }) => {
 const compareExchangePair =
   (bits: 32 | 64): Semantics =>
   (b, { dst }) => {
-    const address = b.address(dst);
+    const address = b.address(dst, undefined, ACCESS.WRITE);
     const bytes = bits / 8;
     if (bits === 64) {
       const misaligned = b.and(b.truncate(address, 32), b.const(32, 15));

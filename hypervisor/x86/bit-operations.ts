@@ -3,6 +3,7 @@
 
 import type { Builder, Operands, Semantics, Value } from './builder.js';
 import { type Family, forms } from './define.js';
+import { ACCESS } from './processor.js';
 import { RFLAGS } from './state.js';
 
 /** What becomes of the bit: `mask` has just it set. Undefined: it is only tested. */
@@ -37,7 +38,8 @@ function inBitString(b: Builder, { dst, src }: Operands, change: Change): void {
   const index = b.signExtend(b.read(src), 64);
   const bytes = dst.bits / 8;
   const unit = b.shrS(index, Math.log2(dst.bits));
-  const address = b.address(dst, b.mul(unit, b.const(64, bytes)));
+  const access = change ? ACCESS.WRITE : ACCESS.READ;
+  const address = b.address(dst, b.mul(unit, b.const(64, bytes)), access);
   if (!change) {
     testBit(b, b.load(address, dst.bits), index);
     return;

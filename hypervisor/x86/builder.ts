@@ -39,7 +39,7 @@ export interface Operands {
   readonly src: Operand;
   readonly third: Operand;
   readonly count: number;
-  /** String instructions: the repeat prefix, and whether rsi, rdi and rcx are used as 32 bits (prefix 0x67). */
+  /** String instructions: the repeat prefix, and whether rsi, rdi and rcx are used by half (64 to 32 bits, 32 to 16). */
   readonly repeat: Repeat;
   readonly narrow: boolean;
 }
@@ -96,7 +96,16 @@ export interface HostFunction {
   readonly result?: Type;
 }
 
+/** For which code semantics are emitted: 64-bit code, 32-bit code in flat segments, or any other with its segments. */
+export interface CodeMode {
+  /** Width of addresses and of the stack pointer, as far as it is known. */
+  readonly bits: 64 | 32;
+  /** Bases and limits count, and the stack pointer may have 16 bits. */
+  readonly isSegmented: boolean;
+}
+
 export interface Builder {
+  readonly mode: CodeMode;
   readonly flags: Flags;
 
   // ---- operands
@@ -115,10 +124,17 @@ export interface Builder {
   /** As `read` of 128 bits from memory, but a misaligned address is #GP(0). Registers: plain read. */
   readAligned(operand: Operand): Value;
   writeAligned(operand: Operand, value: Value): void;
-  /** The effective address of a memory operand, segment base included (i64); `plus` belongs to the offset. */
-  address(operand: Operand, plus?: Value): Value;
+  /**
+   * The linear address of a memory operand (i64); `plus` belongs to the offset. Faults if its segment does not allow the
+   * ACCESS (READ, unless given).
+   */
+  address(operand: Operand, plus?: Value, access?: number): Value;
   /** The effective address without the segment base: what LEA gives (i64). */
-  offset(operand: Operand): Value;
+  offset(operand: Operand, plus?: Value): Value;
+  /** The linear address of an offset in the segment of a memory operand. */
+  place(operand: Operand, offset: Value, access: number): Value;
+  /** The linear address of so many bytes at an offset in a segment (SEGMENT: ES, SS, DS): may fault. */
+  linear(segment: number, offset: Value, bytes: number, access: number): Value;
 
   /** Host address of a register operand: tells which register it is. */
   slot(operand: Operand): Value;
@@ -209,6 +225,8 @@ export interface Builder {
   repeat(): void;
   /** An exception with rip at this instruction. */
   raise(vector: number, errorCode?: number | Value): void;
+  /** Leaves with the exception that a host function has recorded, if the condition holds. */
+  raiseRecorded(condition: Value): void;
   /** An exception if the condition, which is unlikely, holds. */
   raiseIf(condition: Value, vector: number, errorCode?: number | Value): void;
   /** An exception with rip after this instruction. */

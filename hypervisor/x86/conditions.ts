@@ -1,6 +1,7 @@
 /** What depends on the flags: Jcc, SETcc, CMOVcc. Spec: SDM 1 appendix B; SDM 2A, 2B. */
 
 import { WIDE } from './arithmetic.js';
+import { branchWordIf } from './branch.js';
 import type { Semantics } from './builder.js';
 import { type Family, forms } from './define.js';
 
@@ -29,7 +30,10 @@ const set =
 export const conditional: Family = (define) => {
   const cold = { hot: WIDE, coldMemory: true } as const;
   CONDITIONS.forEach((suffix, condition) => {
-    define(forms(`J${suffix}`, 'rel8_64 rel32_64'), jump(condition), { hot: [64], ends: true });
+    const near = 'rel8_64 rel32_64 rel8_32 rel32_32';
+    define(forms(`J${suffix}`, near), jump(condition), { hot: [64], ends: true });
+    const holds = branchWordIf((b) => b.flags.test(condition));
+    define(forms(`J${suffix}`, 'rel8_16 rel16'), holds, { ends: true });
     define(forms(`Cmov${suffix}`, 'r16_rm16 r32_rm32 r64_rm64'), move(condition), cold);
     define([`Set${suffix}_rm8`], set(condition), { hot: [8], coldMemory: true });
   });

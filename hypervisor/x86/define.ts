@@ -1,6 +1,6 @@
 /** How instructions are defined: rows of iced-x86 codes, and one body of semantics for them. */
 
-import { Code } from 'iced-x86';
+import { Code, CodeExt } from 'iced-x86';
 import type { Semantics } from './builder.js';
 
 /** A form of an instruction, as iced-x86 names it: `Add_rm8_r8`. */
@@ -35,10 +35,10 @@ export const forms = (mnemonic: string, operands: string): string[] =>
   operands.split(' ').map((form) => `${mnemonic}_${form}`);
 
 /**
- * All definitions of some families.
+ * All definitions of some families, with the forms that exist in code of a width.
  * @throws if a name is none of iced-x86's, or is defined twice: a mistake in the tables.
  */
-export function collect(families: readonly Family[]): Definition[] {
+export function collect(families: readonly Family[], bits: 64 | 32 = 64): Definition[] {
   const definitions: Definition[] = [];
   const seen = new Set<string>();
   const define: Define = (codes, body, options = {}) => {
@@ -47,8 +47,17 @@ export function collect(families: readonly Family[]): Definition[] {
       if (seen.has(name)) throw new Error(`defined twice: ${name}`);
       seen.add(name);
     }
-    definitions.push({ id: definitions.length, codes: codes as CodeName[], body, options });
+    const existing = (codes as CodeName[]).filter((name) => existsIn(Code[name], bits));
+    if (existing.length === 0) return;
+    definitions.push({ id: definitions.length, codes: existing, body, options });
   };
   for (const family of families) family(define);
   return definitions;
+}
+
+function existsIn(code: Code, bits: number): boolean {
+  const info = CodeExt.opCode(code);
+  const exists = info.isAvailableInMode(bits);
+  info.free();
+  return exists;
 }

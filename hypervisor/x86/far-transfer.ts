@@ -30,6 +30,17 @@ const transfer =
     b.finish(b.call(TRANSFER_FAR, b.const(32, pushBytes)));
   };
 
+/** The pointer is an immediate: the offset low, the selector in bits 47 to 32. @param pushBytes 0 for a jump. */
+const transferTo =
+  (pushBytes: number): Semantics =>
+  (b, { dst }) => {
+    const pointer = b.read(dst);
+    b.setState(SLOT.RESULT, b.and(pointer, b.const(64, 0xffff_ffff)));
+    b.setState(SLOT.RESULT + 8, b.truncate(b.shrU(pointer, 32), 32), 2);
+    b.setState(SLOT.RESULT + 16, b.nextRip());
+    b.finish(b.call(TRANSFER_FAR, b.const(32, pushBytes)));
+  };
+
 export const farTransfers: Family = (define) => {
   const last = { ends: true, last: true } as const;
   // biome-ignore format: one row per form
@@ -46,6 +57,9 @@ export const farTransfers: Family = (define) => {
     [forms('Call', 'm1616'),    transfer(2, 2)],
     [forms('Call', 'm1632'),    transfer(4, 4)],
     [forms('Call', 'm1664'),    transfer(4, 8)],
+    [['Jmp_ptr1616', 'Jmp_ptr1632'], transferTo(0)],
+    [['Call_ptr1616'],          transferTo(2)],
+    [['Call_ptr1632'],          transferTo(4)],
   ];
   for (const [names, body] of rows) define(names, body, last);
 };

@@ -6,7 +6,7 @@ import type { Builder, Semantics, Value } from './builder.js';
 import { OUTCOME } from './builder.js';
 import type { Family } from './define.js';
 import { hostFunction } from './host-functions.js';
-import { VECTOR } from './processor.js';
+import { ACCESS, VECTOR } from './processor.js';
 import { MXCSR } from './sse-host.js';
 import { mmx, sse } from './sse-moves.js';
 import { enterMmx } from './sse-vector.js';
@@ -105,17 +105,27 @@ export function eachChunk(
 }
 export const imageAt = (b: Builder, at: Value): Value => b.add(at, b.const(32, IMAGE));
 
+/** Outside 64-bit mode the upper eight XMM registers take no part. */
+const UPPER_XMM = FX.XMM + 8 * 16;
+
 const fxsave: Semantics = (b, { dst }) => {
-  const address = b.address(dst);
+  const address = b.address(dst, undefined, ACCESS.WRITE);
   requireAligned(b, address);
   b.translateWrite(address, CHUNK);
   b.translateWrite(offset(b, address, FX.SIZE - CHUNK), CHUNK);
   b.call(FXSAVE_IMAGE);
-  eachChunk(b, FX.SAVED, CHUNK, (at) => {
+  eachChunk(b, b.mode.bits === 64 ? FX.SAVED : UPPER_XMM, CHUNK, (at) => {
     const chunk = b.hostLoad(imageAt(b, at), 'v128');
     b.store(b.add(address, b.zeroExtend(at, 64)), chunk);
   });
 };
+
+function keepUpperXmm(b: Builder): void {
+  for (let at = UPPER_XMM; at < FX.SAVED; at += CHUNK) {
+    const register = b.hostLoad(b.const(32, SLOT.XMM + at - FX.XMM), 'v128');
+    b.hostStore(b.const(32, IMAGE + at), register);
+  }
+}
 
 const fxrstor: Semantics = (b, { dst }) => {
   const address = b.address(dst);
@@ -124,6 +134,7 @@ const fxrstor: Semantics = (b, { dst }) => {
     const chunk = b.load(b.add(address, b.zeroExtend(at, 64)), 128);
     b.hostStore(imageAt(b, at), chunk);
   });
+  if (b.mode.bits === 32) keepUpperXmm(b);
   b.finish(b.call(FXRSTOR_IMAGE));
 };
 

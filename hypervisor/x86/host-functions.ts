@@ -25,6 +25,8 @@ export interface Machine {
   written(at: number): void;
   /** Records an exception. @returns OUTCOME.EXIT_BEFORE, for the host function to return. */
   raise(vector: number, errorCode: number): number;
+  /** After the mode was changed: the instruction is over, and the engine looks at the mode again. @returns the outcome to return. */
+  resyncAfter(): number;
   /** After SLOT.RIP and rflags were changed. @returns the outcome to return. */
   resync(): number;
 }

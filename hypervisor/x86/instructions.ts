@@ -6,6 +6,7 @@ import { bitOperations } from './bit-operations.js';
 import { branch } from './branch.js';
 import { byteOrder } from './byte-order.js';
 import { conditional } from './conditions.js';
+import { decimal } from './decimal.js';
 import type { Family } from './define.js';
 import { farTransfers } from './far-transfer.js';
 import { FAR_FUNCTIONS } from './far-transfer-host.js';
@@ -39,6 +40,7 @@ export const FAMILIES: readonly Family[] = [
   branch,
   byteOrder,
   conditional,
+  decimal,
   farTransfers,
   flagOperations,
   interrupts,

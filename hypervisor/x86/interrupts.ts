@@ -1,4 +1,4 @@
-/** Instructions that interrupt: INT n, INT3, INT1, SYSCALL, and the undefined ones. */
+/** Instructions that interrupt: INT n, INT3, INT1, INTO, BOUND, SYSCALL, SYSENTER, and the undefined ones. */
 // Spec: SDM 2A, INT n; SDM 2B, SYSCALL, UD.
 
 import type { Semantics } from './builder.js';
@@ -16,12 +16,28 @@ const debugTrap: Semantics = (b) => {
   b.raiseTrap(VECTOR.DB);
 };
 
+/** BOUND: an index that is not between two signed bounds in memory is #BR. */
+const bound: Semantics = (b, { dst, src }) => {
+  const index = b.read(dst);
+  const address = b.address(src);
+  const lower = b.load(address, dst.bits);
+  const upper = b.load(b.add(address, b.const(64, dst.bits / 8)), dst.bits);
+  b.raiseIf(b.or(b.ltS(index, lower), b.ltS(upper, index)), VECTOR.BR);
+};
+
+/** Only for 32-bit programs: 64-bit code has SYSCALL. */
+const sysenter: Semantics = (b) =>
+  b.mode.bits === 64 ? b.raise(VECTOR.UD) : b.exitAfter(EXIT.SYSENTER);
+
 export const interrupts: Family = (define) => {
   const last = { ends: true, last: true } as const;
   define(['Int_imm8'], interrupt, last);
   define(['Int3'], (b) => b.raiseTrap(VECTOR.BP), last);
   define(['Int1'], debugTrap, last);
   define(['Syscall'], (b) => b.exitAfter(EXIT.SYSCALL), { hot: [0], ends: true });
+  define(['Into'], (b) => b.if(b.flags.overflow(), () => b.raiseTrap(VECTOR.OF)), { ends: true });
+  define(forms('Bound', 'r16_m1616 r32_m3232'), bound);
+  define(['Sysenter'], sysenter, last);
   define(
     [
       'INVALID',

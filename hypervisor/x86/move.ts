@@ -35,7 +35,7 @@ const xchg: Semantics = (b, { dst, src }) => {
 /** XLAT: al = [rbx + al]. */
 const xlat: Semantics = (b, { dst }) => {
   const index = b.zeroExtend(b.reg(GPR.RAX, 8), 64);
-  b.setReg(GPR.RAX, b.load(b.add(b.address(dst), index), 8));
+  b.setReg(GPR.RAX, b.load(b.address(dst, index), 8));
 };
 
 /** CBW, CWDE, CDQE: the lower half of the accumulator, sign-extended to all of it. */

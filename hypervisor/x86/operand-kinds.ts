@@ -4,7 +4,7 @@ import { type Code, CodeExt, MemorySizeExt, OpCodeOperandKind } from 'iced-x86';
 
 /**
  * One operand of a form; `memoryBits` where it is or may be memory. 'stack-index' is ST(i), given to the semantics
- * as the immediate i; 'implied' operands are not given at all.
+ * as the immediate i; a branch with 16-bit operands gets its 'distance', as an immediate too; 'implied' operands are not given.
  */
 export interface OperandKind {
   readonly kind:
@@ -14,6 +14,8 @@ export interface OperandKind {
     | 'either'
     | 'immediate'
     | 'target'
+    | 'distance'
+    | 'far-pointer'
     | 'stack-index'
     | 'implied'
     | 'string-source'
@@ -44,7 +46,9 @@ const ROWS: readonly (readonly [row: Row, names: string])[] = [
   [['immediate', 16],   'imm16 imm8sex16'],
   [['immediate', 32],   'imm32 imm8sex32'],
   [['immediate', 64],   'imm64 imm32sex64 imm8sex64'],
-  [['target', 64],      'br64_1 br64_4 br32_1 br32_4 br16_1 br16_2'],
+  [['target', 64],      'br64_1 br64_4 br32_1 br32_4'],
+  [['distance', 16],    'br16_1 br16_2'],
+  [['far-pointer', 64], 'farbr2_2 farbr4_2'],
   [['string-source', 0], 'seg_rSI seg_rBX_al seg_rDI'],
   [['string-target', 0], 'es_rDI'],
 ];

@@ -11,6 +11,7 @@ export const EXIT = {
   EXCEPTION:  2, // exit.vector, errorCode, cr2; rip at the faulting instruction, after it for traps (#BP, #DB)
   SYSCALL:    3, // SYSCALL: rip after it; rcx, r11, rsp and rflags untouched
   INTERRUPT:  4, // INT n: exit.vector; rip at it, exit.length bytes
+  SYSENTER:   6, // SYSENTER of code that is not 64-bit code: rip after it, nothing else changed
   PRIVILEGED: 5, // needs CPL 0 or IOPL 3: rip at it, exit.length bytes, exit.code
 } as const;
 export type ExitReason = (typeof EXIT)[keyof typeof EXIT];
@@ -91,7 +92,7 @@ export interface Processor {
    * after it. There is no cost to what lies in other pages.
    */
   setBreakpoints(breakpoints: readonly Breakpoint[]): void;
-  /** Decodes one instruction. The caller frees the result. */
+  /** Decodes one instruction, as code of the mode that the processor is in. The caller frees the result. */
   instructionAt(bytes: Uint8Array, rip: VirtAddr): Instruction;
 }
 

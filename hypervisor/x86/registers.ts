@@ -3,6 +3,7 @@
 import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, canonical, highHalf, lowHalf, type VirtAddr } from '../machine/types.js';
 import { auxOfStatus, resultOfStatus, statusFlags } from './lazy-flags.js';
+import { MODE, type Mode, SegmentState } from './segment-state.js';
 import { RFLAGS, SEGMENT, SLOT, STATUS_FLAGS, selectorSlot } from './state.js';
 
 const TWO_32 = 0x1_0000_0000;
@@ -14,8 +15,11 @@ export class Registers {
   readonly #view: DataView;
   /** The XMM registers, 16 bytes each. */
   readonly xmm: Uint8Array;
+  /** Segments as other code than 64-bit code uses them. */
+  readonly segments: SegmentState;
 
   constructor(ram: Ram) {
+    this.segments = new SegmentState(ram);
     this.#view = ram.view;
     this.xmm = ram.u8.subarray(SLOT.XMM, SLOT.XMM + 256);
   }
@@ -68,6 +72,16 @@ export class Registers {
     this.#view.setUint32(SLOT.RIP, lowHalf(va), true);
     this.#view.setUint32(SLOT.RIP + 4, highHalf(va), true);
   }
+  /** The mode that CS and its companions make. */
+  get mode(): Mode {
+    return this.segments.mode;
+  }
+  /** Where the code at rip lies: rip itself, but for code in a segment with a base. */
+  get codeAddress(): VirtAddr {
+    const { rip } = this;
+    if (this.mode < MODE.SEGMENTED) return rip;
+    return asVirtAddr((rip + this.segments.baseOf(SEGMENT.CS)) % TWO_32);
+  }
   get ripValue(): bigint {
     return this.#view.getBigUint64(SLOT.RIP, true);
   }
@@ -108,8 +122,10 @@ export class Registers {
   get cs(): number {
     return this.selector(SEGMENT.CS);
   }
+  /** Writes the selector of a segment with 64-bit code: others are entered by `segments.enter`. */
   set cs(value: number) {
     this.setSelector(SEGMENT.CS, value);
+    this.segments.setLong();
   }
   get ss(): number {
     return this.selector(SEGMENT.SS);
@@ -191,4 +207,4 @@ export class Registers {
 }
 
 const LOW = SLOT.GPR;
-const HIGH = SLOT.FPU_EXTRA + 128;
+const HIGH = SLOT.STACK_KEPT + 8;

@@ -1,36 +1,19 @@
-/** Segment registers: MOV, PUSH, POP, LSS, LFS, LGS, VERR, VERW, LAR, LSL. */
+/** Segment registers: MOV, PUSH, POP, LSS, LFS, LGS, LES, LDS, ARPL, VERR, VERW, LAR, LSL. */
 // Spec: SDM 2A/2B, MOV, POP, LDS/LES/LFS/LGS/LSS; SDM 3A §5.8 (privilege checks), with CPL 3.
 
 import { type Builder, OUTCOME, type Semantics, type Value } from './builder.js';
 import { type Family, forms } from './define.js';
 import { type HostImplementation, hostFunction, type Machine } from './host-functions.js';
 import { VECTOR } from './processor.js';
-import { pushValue } from './stack.js';
-import { GPR, SEGMENT, SLOT } from './state.js';
-
-/** Fields of a descriptor's high word (SDM 3A §3.4.5). */
-// biome-ignore format: one row per field
-export const DESCRIPTOR = {
-  WRITABLE:    1 << 9,  // of data; of code: readable
-  CONFORMING:  1 << 10, // of code
-  CODE:        1 << 11,
-  NOT_SYSTEM:  1 << 12,
-  DPL_SHIFT:   13,
-  PRESENT:     1 << 15,
-  LONG:        1 << 21,
-  DEFAULT_32:  1 << 22,
-  PAGES:       1 << 23, // the limit counts pages
-} as const;
+import { DESCRIPTOR, limitOf } from './segment-state.js';
+import { loadStack, pushValue, setStackPointer, stackAbove, stackPointer } from './stack.js';
+import { SEGMENT, SLOT } from './state.js';
 
 const RPL = 3;
 const isNull = (selector: number): boolean => (selector & ~RPL) === 0;
 /** The error code for a selector: its RPL is not part of it. */
 export const selectorError = (selector: number): number => selector & ~RPL & 0xffff;
 export const dplOf = (high: number): number => (high >>> DESCRIPTOR.DPL_SHIFT) & RPL;
-
-const TWO_32 = 0x1_0000_0000;
-const baseOf = (lo: number, hi: number): number =>
-  ((lo >>> 16) | ((hi & 0xff) << 16) | (hi & 0xff00_0000)) >>> 0;
 
 /**
  * What is wrong with loading a selector into SS at CPL 3.
@@ -59,15 +42,6 @@ function dataSegmentFault(machine: Machine, selector: number): number | undefine
   return hi & DESCRIPTOR.PRESENT ? undefined : VECTOR.NP;
 }
 
-/** Sets FS or GS base from the descriptor, 0 for a null selector. */
-function loadBase(machine: Machine, segment: number, selector: number): void {
-  const slot = segment === SEGMENT.FS ? SLOT.FS_BASE : SLOT.GS_BASE;
-  const descriptor = isNull(selector) ? undefined : machine.host.readDescriptor(selector);
-  const base = descriptor ? baseOf(descriptor.lo, descriptor.hi) : 0;
-  machine.ram.u32[slot / 4] = base;
-  machine.ram.u32[slot / 4 + 1] = Math.floor(base / TWO_32);
-}
-
 /** Loads a segment register. @returns an OUTCOME. */
 function loadSegment(machine: Machine, segment: number, selector: number): number {
   if (segment === SEGMENT.SS) {
@@ -77,9 +51,10 @@ function loadSegment(machine: Machine, segment: number, selector: number): numbe
     const fault = dataSegmentFault(machine, selector);
     if (fault !== undefined) return machine.raise(fault, selectorError(selector));
   }
-  machine.registers.setSelector(segment, selector);
-  if (segment === SEGMENT.FS || segment === SEGMENT.GS) loadBase(machine, segment, selector);
-  return OUTCOME.NEXT;
+  const { segments } = machine.registers;
+  const before = segments.mode;
+  segments.load(segment, selector, machine.host.readDescriptor(selector));
+  return segments.mode === before ? OUTCOME.NEXT : machine.resyncAfter();
 }
 
 const LOAD_SEGMENT = hostFunction(
@@ -97,11 +72,6 @@ const PROBE = { RIGHTS: 0, LIMIT: 1, READ: 2, WRITE: 3 } as const;
 function isVisible(hi: number): boolean {
   const isConforming = (hi & DESCRIPTOR.CODE) !== 0 && (hi & DESCRIPTOR.CONFORMING) !== 0;
   return (hi & DESCRIPTOR.NOT_SYSTEM) !== 0 && (isConforming || dplOf(hi) === RPL);
-}
-
-function limitOf(lo: number, hi: number): number {
-  const limit = ((lo & 0xffff) | (hi & 0xf_0000)) >>> 0;
-  return hi & DESCRIPTOR.PAGES ? limit * 4096 + 4095 : limit;
 }
 
 /** @returns 1 if a probe of a visible descriptor succeeds: for READ and WRITE, if CPL 3 could do so. */
@@ -122,8 +92,8 @@ const PROBE_SEGMENT = hostFunction(
     (selector = 0, kind = 0) => {
       const known = isNull(selector) ? undefined : machine.host.readDescriptor(selector & 0xffff);
       if (!known || !isVisible(known.hi)) return 0;
-      const { lo, hi } = known;
-      machine.ram.u32[SLOT.RESULT / 4] = kind === PROBE.RIGHTS ? hi & 0x00ff_ff00 : limitOf(lo, hi);
+      const { hi } = known;
+      machine.ram.u32[SLOT.RESULT / 4] = kind === PROBE.RIGHTS ? hi & 0x00ff_ff00 : limitOf(known);
       return probeResult(hi, kind);
     },
 );
@@ -132,18 +102,23 @@ export const SEGMENT_FUNCTIONS: readonly HostImplementation[] = [LOAD_SEGMENT, P
 
 const asSelector = (b: Builder, value: Value): Value => b.zeroExtend(b.truncate(value, 16), 32);
 
-/** Leaves if the segment cannot be loaded. */
-function load(b: Builder, segment: Value, selector: Value): void {
+/** Leaves if the segment cannot be loaded. @returns what `done` needs at the end of the instruction. */
+function load(b: Builder, segment: Value, selector: Value): Value {
   const outcome = b.call(LOAD_SEGMENT, segment, asSelector(b, selector));
-  b.if(outcome, () => b.finish(outcome));
+  b.raiseRecorded(b.eq(outcome, b.const(32, OUTCOME.EXIT_BEFORE)));
+  return outcome;
 }
+
+/** Another segment may make another mode: then the engine goes on with that. */
+const done = (b: Builder, outcome: Value): void => b.if(outcome, () => b.finish(outcome));
 
 const moveTo: Semantics = (b, { dst, src }) => {
   const selector = b.read(src);
   const segment = b.shrU(b.sub(b.slot(dst), b.const(32, SLOT.SELECTORS)), 1);
-  load(b, segment, selector);
+  const outcome = load(b, segment, selector);
   // No #DB comes between this and the next instruction, so that SS and RSP change together (SDM 3A §6.8.3).
   b.setState(SLOT.SHADOW, b.eq(segment, b.const(32, SEGMENT.SS)));
+  done(b, outcome);
 };
 
 /** A register is written whole, memory 16 bits. */
@@ -157,12 +132,16 @@ const pushSegment =
 const popSegment =
   (bits: number, segment: number): Semantics =>
   (b) => {
-    const top = b.reg(GPR.RSP, 64);
-    load(b, b.const(32, segment), b.load(top, bits, 'stack'));
-    b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
+    const top = stackPointer(b);
+    const selector = loadStack(b, top, bits);
+    const above = stackAbove(b, top, bits / 8);
+    const outcome = load(b, b.const(32, segment), selector);
+    setStackPointer(b, above);
+    if (segment === SEGMENT.SS) b.setState(SLOT.SHADOW, b.const(32, 1));
+    done(b, outcome);
   };
 
-/** LSS, LFS, LGS: a register and a selector from memory. As on AMD, REX.W leaves the offset at 32 bits. */
+/** LSS, LFS, LGS, LES, LDS: a register and a selector from memory. As on AMD, REX.W leaves the offset at 32 bits. */
 const loadFar =
   (segment: number): Semantics =>
   (b, { dst, src }) => {
@@ -170,9 +149,22 @@ const loadFar =
     const bits = Math.min(dst.bits, 32);
     const offset = b.load(address, bits);
     const selector = b.load(b.add(address, b.const(64, bits / 8)), 16);
-    load(b, b.const(32, segment), selector);
+    const outcome = load(b, b.const(32, segment), selector);
     b.write(dst, b.zeroExtend(offset, dst.bits));
+    done(b, outcome);
   };
+
+/** ARPL: raises the RPL of a selector to that of another; ZF tells whether it was raised. */
+const adjustRpl: Semantics = (b, { dst, src }) => {
+  const rpl = b.const(32, RPL);
+  const old = b.readForWrite(dst);
+  const selector = b.zeroExtend(b.truncate(old, 16), 32);
+  const wanted = b.and(b.zeroExtend(b.truncate(b.read(src), 16), 32), rpl);
+  const isLower = b.ltU(b.and(selector, rpl), wanted);
+  const raised = b.or(b.and(selector, b.const(32, 0xffff & ~RPL)), wanted);
+  b.write(dst, b.truncate(b.select(isLower, raised, selector), dst.bits));
+  b.flags.setZero(isLower);
+};
 
 /** LAR and LSL: ZF tells whether there is something to see. */
 const inspect =
@@ -200,10 +192,19 @@ export const segments: Family = (define) => {
   define(['Popq_GS'], popSegment(64, SEGMENT.GS));
   define(['Popw_FS'], popSegment(16, SEGMENT.FS));
   define(['Popw_GS'], popSegment(16, SEGMENT.GS));
+  define(forms('Pushd', 'ES CS SS DS FS GS'), pushSegment(32));
+  define(forms('Pushw', 'ES CS SS DS'), pushSegment(16));
+  for (const name of ['ES', 'SS', 'DS', 'FS', 'GS'] as const) {
+    define([`Popd_${name}`], popSegment(32, SEGMENT[name]));
+    if (name !== 'FS' && name !== 'GS') define([`Popw_${name}`], popSegment(16, SEGMENT[name]));
+  }
   const far = 'r16_m1616 r32_m1632 r64_m1664';
   define(forms('Lss', far), loadFar(SEGMENT.SS));
   define(forms('Lfs', far), loadFar(SEGMENT.FS));
   define(forms('Lgs', far), loadFar(SEGMENT.GS));
+  define(forms('Les', 'r16_m1616 r32_m1632'), loadFar(SEGMENT.ES));
+  define(forms('Lds', 'r16_m1616 r32_m1632'), loadFar(SEGMENT.DS));
+  define(['Arpl_rm16_r16', 'Arpl_r32m16_r32'], adjustRpl);
   const visible = 'r16_rm16 r32_r32m16 r64_r64m16';
   define(forms('Lar', visible), inspect(PROBE.RIGHTS));
   define(forms('Lsl', visible), inspect(PROBE.LIMIT));

@@ -3,6 +3,7 @@
 
 import type { Builder, Operand, Operands, Semantics, Type, Value } from './builder.js';
 import type { Family } from './define.js';
+import { ACCESS } from './processor.js';
 import { enterMmx, fromLow32, fromLow64, readMmx, writeMmx } from './sse-vector.js';
 
 /** SSE semantics: #NM first, then the body. */
@@ -102,7 +103,7 @@ const signMaskMmx: Semantics = (b, { dst, src }) => {
 
 /** Stores the bytes whose mask byte has its top bit set, at DS:rDI (SDM 2B, MASKMOVDQU): in halves, which is how AC sees it. */
 function maskedStore(b: Builder, o: Operands, value: Value, mask: Value, bytes: 8 | 16): void {
-  const address = b.address(o.dst);
+  const address = b.address(o.dst, undefined, ACCESS.WRITE);
   const chosen = b.op('i8x16.shr_s', mask, b.const(32, 7));
   const halves = bytes === 16 ? [0, 1] : [0];
   const hosts = halves.map((n) => b.translateWrite(b.add(address, b.const(64, n * 8)), 8));

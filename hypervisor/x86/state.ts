@@ -24,8 +24,7 @@ export const SLOT = {
   FAUX:         S + 0x08c, // u32: lazy flags, see builder.ts
   FRES:         S + 0x090, // u64: lazy flags, the result
   SELECTORS:    S + 0x098, // 6 x u16: es cs ss ds fs gs
-  FS_BASE:      S + 0x0a8, // u64
-  GS_BASE:      S + 0x0b0, // u64
+  MODE:         S + 0x0a8, // u32: MODE of segment-state.ts
   KERNEL_GS_BASE: S + 0x0b8, // u64: for pv; nothing in the engine uses it
   CR0:          S + 0x0c0, // u64; only TS (bit 3) and EM (bit 2) mean something to the engine
   CR2:          S + 0x0c8, // u64
@@ -40,6 +39,12 @@ export const SLOT = {
   XMM:          S + 0x100, // 16 x 16 bytes
   FPU:          S + 0x200, // 8 physical registers of 16 bytes, laid out by x87-state.ts; MM0-7 alias
   FPU_EXTRA:    S + 0x280, // 128 bytes for x87
+  SEGMENTS:     S + 0x300, // 6 x 32 bytes: bases, limits and rights of es cs ss ds fs gs (segment-state.ts)
+  FS_BASE:      S + 0x380, // u64: the base in the entry of FS, in 64-bit mode all of it counts
+  GS_BASE:      S + 0x3a0, // u64
+  CODE_END:     S + 0x3c0, // u64: first offset beyond the code segment
+  STACK_MASK:   S + 0x3c8, // u64: 0xffff or 0xffff_ffff, what of rsp the stack pointer is outside 64-bit mode
+  STACK_KEPT:   S + 0x3d0, // u64: what of rsp stays when the stack pointer is written
 
   // the engine's own
   ZERO:         S + 0x800, // u64: always 0; the base or index of an operand that has none

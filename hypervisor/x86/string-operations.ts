@@ -9,18 +9,23 @@
 
 import type { Builder, Operands, Semantics, Value } from './builder.js';
 import type { Family } from './define.js';
-import { GPR, RFLAGS, SLOT } from './state.js';
+import { ACCESS } from './processor.js';
+import { GPR, RFLAGS, SEGMENT, SLOT } from './state.js';
 
 const PAGE = 4096;
 
 /** Width of rsi, rdi and rcx. */
-const pointerBits = (o: Operands): number => (o.narrow ? 32 : 64);
+const pointerBits = (b: Builder, o: Operands): number => (o.narrow ? b.mode.bits / 2 : b.mode.bits);
 
 const pointer = (b: Builder, o: Operands, n: number): Value =>
-  b.zeroExtend(b.reg(n, pointerBits(o)), 64);
+  b.zeroExtend(b.reg(n, pointerBits(b, o)), 64);
+
+/** The address of the target, which is in ES whatever the prefixes say. */
+const target = (b: Builder, o: Operands, bytes: number, access: number): Value =>
+  b.linear(SEGMENT.ES, pointer(b, o, GPR.RDI), bytes, access);
 
 const setPointer = (b: Builder, o: Operands, n: number, value: Value): void =>
-  b.setReg(n, b.truncate(value, pointerBits(o)));
+  b.setReg(n, b.truncate(value, pointerBits(b, o)));
 
 /** Something wants to know about each element: TF, AC or a data breakpoint. */
 const isWatched = (b: Builder): Value => b.state(SLOT.CAREFUL, 'i32');
@@ -67,7 +72,7 @@ function stepLimit(
 ): Value {
   let limit = count;
   if (s.usesSource) limit = least(b, limit, inPage(b, b.address(sourceOf(o)), bytes));
-  if (s.usesTarget) limit = least(b, limit, inPage(b, pointer(b, o, GPR.RDI), bytes));
+  if (s.usesTarget) limit = least(b, limit, inPage(b, target(b, o, bytes, ACCESS.READ), bytes));
   return limit;
 }
 
@@ -81,12 +86,12 @@ const repeated =
       s.single(b, o);
       return;
     }
-    const bits = pointerBits(o);
+    const bits = pointerBits(b, o);
     const count = b.zeroExtend(b.reg(GPR.RCX, bits), 64);
     const zero = b.const(64, 0);
     b.if(b.ne(count, zero), () => {
       const done = b.variable(b.const(64, 1));
-      const { many } = s;
+      const many = b.mode.isSegmented ? undefined : s.many; // limits are looked at element by element
       if (many) {
         const limit = stepLimit(b, o, bytes, s, count);
         const isBulk = b.and(b.ne(limit, zero), b.isZero(b.or(goesDown(b), isWatched(b))));
@@ -137,14 +142,14 @@ const movs = (bytes: number): StringSemantics => ({
   compares: false,
   single(b, o) {
     const value = b.load(b.address(sourceOf(o)), bytes * 8);
-    b.store(pointer(b, o, GPR.RDI), value);
+    b.store(target(b, o, bytes, ACCESS.WRITE), value);
     advance(b, o, GPR.RSI, bytes);
     advance(b, o, GPR.RDI, bytes);
   },
   many(b, o, limit) {
     const total = bytesOf(b, limit, bytes);
     const from = b.translateRead(b.address(sourceOf(o)), total);
-    const to = b.translateWrite(pointer(b, o, GPR.RDI), total);
+    const to = b.translateWrite(target(b, o, bytes, ACCESS.WRITE), total);
     // a target that starts within the source repeats what it wrote
     const overlaps = b.ltU(b.sub(to, from), total);
     b.if(
@@ -169,12 +174,12 @@ const stos = (bytes: number): StringSemantics => ({
   usesTarget: true,
   compares: false,
   single(b, o) {
-    b.store(pointer(b, o, GPR.RDI), b.reg(GPR.RAX, bytes * 8));
+    b.store(target(b, o, bytes, ACCESS.WRITE), b.reg(GPR.RAX, bytes * 8));
     advance(b, o, GPR.RDI, bytes);
   },
   many(b, o, limit) {
     const total = bytesOf(b, limit, bytes);
-    const to = b.translateWrite(pointer(b, o, GPR.RDI), total);
+    const to = b.translateWrite(target(b, o, bytes, ACCESS.WRITE), total);
     const value = b.reg(GPR.RAX, bytes * 8);
     const low = b.reg(GPR.RAX, 8);
     const fill = (): void => b.memoryFill(to, low, total);
@@ -252,7 +257,7 @@ const cmps = (bytes: number): StringSemantics => ({
   compares: true,
   single(b, o) {
     const left = b.load(b.address(sourceOf(o)), bytes * 8);
-    const right = b.load(pointer(b, o, GPR.RDI), bytes * 8);
+    const right = b.load(target(b, o, bytes, ACCESS.READ), bytes * 8);
     compare(b, left, right);
     advance(b, o, GPR.RSI, bytes);
     advance(b, o, GPR.RDI, bytes);
@@ -260,7 +265,7 @@ const cmps = (bytes: number): StringSemantics => ({
   many(b, o, limit) {
     const total = bytesOf(b, limit, bytes);
     const left = b.translateRead(b.address(sourceOf(o)), total);
-    const right = b.translateRead(pointer(b, o, GPR.RDI), total);
+    const right = b.translateRead(target(b, o, bytes, ACCESS.READ), total);
     const done = scan(b, o, bytes, total, (offset) => [
       loadElement(b, b.add(left, offset), bytes),
       loadElement(b, b.add(right, offset), bytes),
@@ -276,13 +281,13 @@ const scas = (bytes: number): StringSemantics => ({
   usesTarget: true,
   compares: true,
   single(b, o) {
-    compare(b, b.reg(GPR.RAX, bytes * 8), b.load(pointer(b, o, GPR.RDI), bytes * 8));
+    compare(b, b.reg(GPR.RAX, bytes * 8), b.load(target(b, o, bytes, ACCESS.READ), bytes * 8));
     advance(b, o, GPR.RDI, bytes);
   },
   many(b, o, limit) {
     const total = bytesOf(b, limit, bytes);
     const accumulator = b.reg(GPR.RAX, bytes * 8);
-    const host = b.translateRead(pointer(b, o, GPR.RDI), total);
+    const host = b.translateRead(target(b, o, bytes, ACCESS.READ), total);
     const done = scan(b, o, bytes, total, (offset) => [
       accumulator,
       loadElement(b, b.add(host, offset), bytes),

@@ -5,6 +5,7 @@ import { type Builder, OUTCOME, type Semantics, type Value } from './builder.js'
 import { type Family, forms } from './define.js';
 import { type HostImplementation, hostFunction } from './host-functions.js';
 import { EXIT, VECTOR } from './processor.js';
+import { loadStack, setStackPointer, stackAbove, stackPointer } from './stack.js';
 import { GPR, RFLAGS, SLOT } from './state.js';
 
 const cpuidOnHost = hostFunction('cpuid', [], 'i32', (machine) => () => {
@@ -112,22 +113,22 @@ function loadFlags(b: Builder, image: Value, system: number): void {
 const popFlags =
   (bits: number): Semantics =>
   (b) => {
-    const top = b.reg(GPR.RSP, 64);
-    const image = b.zeroExtend(b.truncate(b.load(top, bits, 'stack'), Math.min(bits, 32)), 32);
-    b.setReg(GPR.RSP, b.add(top, b.const(64, bits / 8)));
-    loadFlags(b, image, bits === 64 ? POPF_SYSTEM : POPF_WORD);
+    const top = stackPointer(b);
+    const image = b.zeroExtend(b.truncate(loadStack(b, top, bits), Math.min(bits, 32)), 32);
+    setStackPointer(b, stackAbove(b, top, bits / 8));
+    loadFlags(b, image, bits === 16 ? POPF_WORD : POPF_SYSTEM);
   };
 
 // biome-ignore format: one row per group
 const PRIVILEGED: readonly string[] = [
   'Hlt', 'Cli', 'Sti', 'Clts', 'Wbinvd', 'Wbnoinvd', 'Invd', 'Rdmsr', 'Wrmsr', 'Rdpmc', 'Swapgs', 'Sysretd', 'Sysretq',
   ...forms('In', 'AL_imm8 AX_imm8 EAX_imm8 AL_DX AX_DX EAX_DX'), ...forms('Out', 'imm8_AL imm8_AX imm8_EAX DX_AL DX_AX DX_EAX'),
-  'Mov_r64_cr', 'Mov_cr_r64', 'Mov_r64_dr', 'Mov_dr_r64',
-  'Lgdt_m1664', 'Lidt_m1664', ...forms('Lldt', 'rm16 r32m16 r64m16'), ...forms('Ltr', 'rm16 r32m16 r64m16'),
+  'Mov_r64_cr', 'Mov_cr_r64', 'Mov_r64_dr', 'Mov_dr_r64', 'Mov_r32_cr', 'Mov_cr_r32', 'Mov_r32_dr', 'Mov_dr_r32',
+  'Lgdt_m1664', 'Lidt_m1664', ...forms('Lgdt', 'm1632 m1632_16'), ...forms('Lidt', 'm1632 m1632_16'), ...forms('Lldt', 'rm16 r32m16 r64m16'), ...forms('Ltr', 'rm16 r32m16 r64m16'),
   ...forms('Lmsw', 'rm16 r32m16 r64m16'), 'Invlpg_m',
   'Insb_m8_DX', 'Insw_m16_DX', 'Insd_m32_DX', 'Outsb_DX_m8', 'Outsw_DX_m16', 'Outsd_DX_m32',
   // not privileged by themselves, but what they tell belongs to the hypervisor
-  'Sgdt_m1664', 'Sidt_m1664', ...forms('Sldt', 'rm16 r32m16 r64m16'), ...forms('Str', 'rm16 r32m16 r64m16'), ...forms('Smsw', 'rm16 r32m16 r64m16'),
+  'Sgdt_m1664', 'Sidt_m1664', ...forms('Sgdt', 'm1632 m1632_16'), ...forms('Sidt', 'm1632 m1632_16'), ...forms('Sldt', 'rm16 r32m16 r64m16'), ...forms('Str', 'rm16 r32m16 r64m16'), ...forms('Smsw', 'rm16 r32m16 r64m16'),
 ];
 
 // biome-ignore format: one row per group
@@ -138,7 +139,14 @@ const NOTHING: readonly string[] = [
 ];
 
 /** Known, but not announced by CPUID. */
-const NOT_OFFERED: readonly string[] = ['Xgetbv', 'Xsetbv', 'Sysenter', 'Monitorq', 'Mwait'];
+const NOT_OFFERED: readonly string[] = [
+  'Xgetbv',
+  'Xsetbv',
+  'Monitorq',
+  'Monitord',
+  'Monitorw',
+  'Mwait',
+];
 
 export const system: Family = (define) => {
   const last = { ends: true, last: true } as const;
@@ -155,5 +163,6 @@ export const system: Family = (define) => {
   define(forms('Wrfsbase', 'r32 r64'), writeBase(SLOT.FS_BASE));
   define(forms('Wrgsbase', 'r32 r64'), writeBase(SLOT.GS_BASE));
   define(['Popfq'], popFlags(64));
+  define(['Popfd'], popFlags(32));
   define(['Popfw'], popFlags(16));
 };

@@ -4,7 +4,7 @@
 import type { Builder, Operand, Semantics, Value } from './builder.js';
 import type { Family } from './define.js';
 import { eachChunk, imageAt } from './fxsave.js';
-import { VECTOR } from './processor.js';
+import { ACCESS, VECTOR } from './processor.js';
 import { SLOT } from './state.js';
 import { X87_FORMAT } from './x87-formats.js';
 import { OPERAND, SKIP_STORE, X87_RESTORE, X87_RUN, X87_SAVE, x87Operation } from './x87-host.js';
@@ -84,7 +84,7 @@ const toMemory =
   (name: string, format: Format): Semantics =>
   (b, { dst }) => {
     begin(b, true);
-    const host = b.translateWrite(b.address(dst), BYTES[format]);
+    const host = b.translateWrite(b.address(dst, undefined, ACCESS.WRITE), BYTES[format]);
     const outcome = run(b, name, undefined, b.const(32, X87_FORMAT[format]));
     b.if(b.ne(outcome, b.const(32, SKIP_STORE)), () => {
       if (WIDE.includes(format)) {
@@ -129,7 +129,7 @@ const saveImage =
   (bytes: number): Semantics =>
   (b, { dst }) => {
     begin(b, false);
-    const address = b.address(dst);
+    const address = b.address(dst, undefined, ACCESS.WRITE);
     b.translateWrite(address, STEP);
     b.translateWrite(b.add(address, b.const(64, bytes - STEP)), STEP);
     b.call(X87_SAVE, b.const(32, bytes));

@@ -53,7 +53,13 @@ class ConstOperands implements OperandSource {
     return this.#b.const(bits, BigInt.asUintN(bits, this.#immediate));
   }
 
-  offset({ shape }: PlacedOperand): Value {
+  offset({ shape }: PlacedOperand, plus?: Value): Value {
+    const b = this.#b;
+    const offset = this.#offset(shape);
+    return plus ? b.add(offset, plus) : offset;
+  }
+
+  #offset(shape: PlacedOperand['shape']): Value {
     const b = this.#b;
     const disp = b.const(64, this.#ram.i32[(RECORD_AT + RECORD.DISP) / 4]!);
     const withBase = b.add(this.#register(RECORD.BASE), disp);
@@ -62,9 +68,8 @@ class ConstOperands implements OperandSource {
     return b.add(withBase, b.shl(this.#register(RECORD.INDEX), scale));
   }
 
-  address(operand: PlacedOperand, plus?: Value): Value {
-    const address = this.#b.add(this.offset(operand), this.#register(RECORD.SEGMENT));
-    return plus ? this.#b.add(address, plus) : address;
+  segment(): Value {
+    return this.#b.const(32, this.#u16(RECORD.SEGMENT));
   }
 
   target(): Value {
