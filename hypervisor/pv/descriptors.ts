@@ -22,6 +22,7 @@ export const DESC = {
   TYPE:      0x0000_0f00,
   CODE:      0x0000_0800,
   LONG:      0x0020_0000, // L: 64-bit code
+  DEFAULT_32: 0x0040_0000, // D: 32-bit code, or a stack with 32-bit pointer
   WRITABLE:  0x0000_0200, // data
   CALL_GATE: 0x0000_0c00,
   GATE_RESERVED: 0x0000_00ff,

@@ -4,6 +4,7 @@ import { type Instruction, OpKind, Register } from 'iced-x86';
 import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { ACCESS, type Processor } from '../x86/processor.js';
+import type { Mode } from '../x86/segment-state.js';
 import type { GuestAccess } from './guest-access.js';
 
 const MAX_LENGTH = 15;
@@ -14,6 +15,7 @@ const KEPT = 256;
 
 interface Kept {
   readonly bytes: Uint8Array;
+  readonly mode: Mode;
   readonly instruction: Instruction;
 }
 
@@ -32,9 +34,9 @@ export class InstructionFetch {
 
   /** @returns the instruction at rip, good until the next fetch; undefined if it cannot be read or is none. */
   fetch(): Instruction | undefined {
-    const { rip } = this.#processor.registers;
+    const { codeAddress: rip, mode } = this.#processor.registers;
     const kept = this.#kept.get(rip);
-    if (kept && this.#isSame(kept.bytes, rip)) return kept.instruction;
+    if (kept?.mode === mode && this.#isSame(kept.bytes, rip)) return kept.instruction;
     const bytes = fetchBytes(this.#guest, rip, MAX_LENGTH);
     if (!bytes) return undefined;
     const instruction = this.#processor.instructionAt(bytes, rip);
@@ -45,7 +47,7 @@ export class InstructionFetch {
     }
     if (this.#kept.size >= KEPT) this.#forget();
     this.#kept.get(rip)?.instruction.free();
-    this.#kept.set(rip, { bytes: bytes.slice(0, length), instruction });
+    this.#kept.set(rip, { bytes: bytes.slice(0, length), mode, instruction });
     return instruction;
   }
 

@@ -4,7 +4,7 @@ import type { Ram } from '../machine/ram.js';
 import { canonical } from '../machine/types.js';
 import { FLAT, iretContext, VGCF } from '../public/arch-x86.js';
 import type { Processor } from '../x86/processor.js';
-import { GPR, RFLAGS } from '../x86/state.js';
+import { GPR, RFLAGS, SEGMENT } from '../x86/state.js';
 import { DESC } from './descriptors.js';
 import type { GuestAccess } from './guest-access.js';
 import type { PvVcpu } from './pv-vcpu.js';
@@ -58,8 +58,6 @@ export class Iret {
     if (v.pv.hasArchitecturalIopl) v.iopl = (rflags & RFLAGS.IOPL) >>> 12;
     const rip = canonical(this.#low(AT.rip), this.#high(AT.rip));
     if (rip !== undefined) registers.rip = rip;
-    registers.cs = cs | 3;
-    registers.ss = (this.#low(AT.ss) | 3) & 0xffff;
     registers.rflags = (rflags & ~(RFLAGS.IOPL | RFLAGS.VM)) | RFLAGS.IF;
     this.#restore(GPR.RSP, AT.rsp);
     this.#restore(GPR.RAX, AT.rax);
@@ -71,7 +69,8 @@ export class Iret {
     v.isStepDue = (this.#low(AT.flags) & VGCF.IN_SYSCALL) !== 0 && (rflags & RFLAGS.TF) !== 0;
     v.nmiMasked = false;
     this.#ram.u8[v.vcpu.infoAddress + 1] = rflags & RFLAGS.IF ? 0 : 1;
-    if (rip === undefined || !this.#selectorsHold(v)) this.#traps.enterFailsafe(v);
+    const holds = this.#loadSelectors(v, cs | 3, (this.#low(AT.ss) | 3) & 0xffff);
+    if (rip === undefined || !holds) this.#traps.enterFailsafe(v);
   }
 
   #fetch(): boolean {
@@ -97,15 +96,24 @@ export class Iret {
     this.#processor.registers.setHalves(register, this.#low(offset), this.#high(offset));
   }
 
-  /** What IRET in ring 3 would fault on: SDM 2A, IRET, "return to same privilege level". */
-  #selectorsHold(v: PvVcpu): boolean {
+  /**
+   * Loads CS and SS, for code of whatever width.
+   * @returns false for what IRET in ring 3 would fault on: SDM 2A, IRET, "return to same privilege level".
+   */
+  #loadSelectors(v: PvVcpu, cs: number, ss: number): boolean {
     const { registers } = this.#processor;
-    if (registers.cs === FLAT.RING3_CS64 && registers.ss === FLAT.RING3_SS64) return true;
-    const code = this.#segments.readDescriptor(v, registers.cs);
+    registers.cs = cs;
+    registers.ss = ss;
+    if (cs === FLAT.RING3_CS64 && ss === FLAT.RING3_SS64) return true;
+    const code = this.#segments.readDescriptor(v, cs);
     const isCode = code && (code.hi & DESC.CODE_DATA) !== 0 && (code.hi & DESC.CODE) !== 0;
     if (!isCode || !(code.hi & DESC.PRESENT)) return false;
-    const stack = this.#segments.readDescriptor(v, registers.ss);
+    const stack = this.#segments.readDescriptor(v, ss);
     if (!stack || !(stack.hi & DESC.PRESENT) || !(stack.hi & DESC.CODE_DATA)) return false;
-    return (stack.hi & (DESC.CODE | DESC.WRITABLE)) === DESC.WRITABLE;
+    if ((stack.hi & (DESC.CODE | DESC.WRITABLE)) !== DESC.WRITABLE) return false;
+    if (code.hi & DESC.LONG) return (code.hi & DESC.DEFAULT_32) === 0;
+    registers.segments.load(SEGMENT.SS, ss, stack);
+    registers.segments.enter(cs, code, stack);
+    return registers.ripValue < BigInt(registers.segments.codeEnd);
   }
 }

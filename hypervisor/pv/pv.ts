@@ -22,6 +22,7 @@ import {
   type Processor,
   VECTOR,
 } from '../x86/processor.js';
+import { MODE } from '../x86/segment-state.js';
 import { GPR, RFLAGS } from '../x86/state.js';
 import { CR0_TS } from './control-registers.js';
 import { cpuid } from './cpuid.js';
@@ -35,7 +36,7 @@ import { PvMemory } from './memory-hooks.js';
 import { Msrs } from './msr.js';
 import { PageTableBase } from './page-table-base.js';
 import { PvDomain } from './pv-domain.js';
-import { PvVcpu } from './pv-vcpu.js';
+import { type Callback, PvVcpu } from './pv-vcpu.js';
 import { type Refusal, refusalText } from './refusal.js';
 import { ReadOnlyPageFault } from './ro-page-fault.js';
 import { Segments } from './segments.js';
@@ -58,6 +59,9 @@ export interface PvHost {
 
 /** CPUID instruction behind the prefix that asks Xen to emulate it. */
 const FORCED_CPUID = [...XEN_EMULATE_PREFIX, 0x0f, 0xa2];
+
+const isUsable = (callback: Callback | undefined): callback is Callback =>
+  callback !== undefined && callback.address !== 0;
 
 export class Pv {
   readonly processor: Processor;
@@ -167,10 +171,11 @@ export class Pv {
       if (from && from !== to) this.processor.saveState(from.vcpu.state);
       if (to.pendingContext) {
         loadContext(this.processor, this.ram, to.pendingContext);
-        to.pendingContext = undefined;
       } else if (from !== to) this.processor.loadState(to.vcpu.state);
       this.current = to;
       this.traps.loadAddressSpace(to);
+      if (to.pendingContext) this.segments.loadContext(to, this.processor.registers);
+      to.pendingContext = undefined;
       armBreakpoints(this.processor, to);
     }
   }
@@ -204,7 +209,7 @@ export class Pv {
   handleExit(v: PvVcpu, reason: ExitReason): boolean {
     switch (reason) {
       case EXIT.SYSCALL:
-        if (v.inKernel) {
+        if (v.inKernel && this.processor.registers.mode === MODE.LONG) {
           // What the instruction itself loads: a kernel on other flat segments comes back on these.
           this.processor.registers.cs = FLAT.RING3_CS64;
           this.processor.registers.ss = FLAT.RING3_SS64;
@@ -212,6 +217,9 @@ export class Pv {
           return true;
         }
         this.#userSyscall(v);
+        return false;
+      case EXIT.SYSENTER:
+        this.#userSysenter(v);
         return false;
       case EXIT.EXCEPTION:
         this.#exception(v);
@@ -231,16 +239,40 @@ export class Pv {
   #userSyscall(v: PvVcpu): void {
     const { registers } = this.processor;
     const { rip, rflags } = registers;
-    if (v.syscallCallback === undefined || v.syscallCallback.address === 0) {
-      registers.rip = asVirtAddr(rip - 2); // back to the instruction
-      this.traps.injectException(v, VECTOR.UD);
+    const isLong = registers.mode === MODE.LONG;
+    const callback = isLong ? v.syscallCallback : v.syscall32Callback;
+    if (!isUsable(callback) || v.inKernel) {
+      this.#refuseSystemCall(v);
       return;
     }
     registers.setAddress(GPR.RCX, rip);
     registers.setHalves(GPR.R11, rflags, 0);
-    registers.cs = FLAT.RING3_CS64;
+    registers.cs = isLong ? FLAT.RING3_CS64 : FLAT.RING3_CS32;
     registers.ss = FLAT.RING3_SS64;
-    this.traps.enterSyscallCallback(v);
+    this.traps.enterSyscallCallback(v, callback);
+  }
+
+  /** SYSENTER of a 32-bit application: it leaves no trace of where it was. The kernel knows, or finds it on the stack. */
+  #userSysenter(v: PvVcpu): void {
+    const { registers } = this.processor;
+    const callback = v.sysenterCallback;
+    if (!isUsable(callback) || v.inKernel) {
+      this.#refuseSystemCall(v);
+      return;
+    }
+    registers.rip = asVirtAddr(0);
+    registers.setLow(GPR.RSP, 0);
+    registers.rflags &= ~RFLAGS.NT;
+    registers.cs = 0;
+    registers.ss = FLAT.RING3_SS64;
+    this.traps.enterSyscallCallback(v, callback);
+  }
+
+  /** Nobody wants system calls of this kind: the instruction, of two bytes, is undefined. */
+  #refuseSystemCall(v: PvVcpu): void {
+    const { registers } = this.processor;
+    registers.rip = asVirtAddr(registers.rip - 2);
+    this.traps.injectException(v, VECTOR.UD);
   }
 
   #exception(v: PvVcpu): void {
@@ -307,7 +339,7 @@ export class Pv {
   /** ud2 "xen" cpuid: CPUID as Xen shows it, also where the processor itself would show something else. */
   #forcedCpuid(v: PvVcpu): boolean {
     const { registers } = this.processor;
-    const bytes = fetchBytes(this.guest, registers.rip, FORCED_CPUID.length);
+    const bytes = fetchBytes(this.guest, registers.codeAddress, FORCED_CPUID.length);
     if (!bytes || bytes.length < FORCED_CPUID.length) return false;
     if (!FORCED_CPUID.every((byte, n) => bytes[n] === byte)) return false;
     const leaf = this.cpuid(registers.lo(GPR.RAX), registers.lo(GPR.RCX), v);

@@ -4,6 +4,9 @@ import type { Ram } from '../machine/ram.js';
 import { asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { FIRST_RESERVED_GDT_ENTRY, MAX_LDT_ENTRIES } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
+import type { Registers } from '../x86/registers.js';
+import { baseOf } from '../x86/segment-state.js';
+import { SEGMENT } from '../x86/state.js';
 import { DESC, DESCRIPTORS_PER_PAGE, type Descriptor, xenDescriptor } from './descriptors.js';
 import { PGT } from './page-types.js';
 import type { PvVcpu } from './pv-vcpu.js';
@@ -11,14 +14,7 @@ import type { PvVcpu } from './pv-vcpu.js';
 const PAGE = 4096;
 const DATA_SEGMENT = DESC.PRESENT | DESC.CODE_DATA;
 
-interface GsRegisters {
-  gs: number;
-  kernelGsBase: bigint;
-}
-
-/** The 32-bit base in a descriptor. */
-const baseOf = ({ lo, hi }: Descriptor): number =>
-  ((lo >>> 16) | ((hi & 0xff) << 16) | (hi & 0xff00_0000)) >>> 0;
+const LOADED_BY_CONTEXT = [SEGMENT.ES, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS] as const;
 
 export class Segments {
   readonly #ram: Ram;
@@ -86,11 +82,22 @@ export class Segments {
   }
 
   /** SEGBASE_GS_USER_SEL: the selector goes into %gs, its base becomes the user's; a selector that does not hold becomes 0. */
-  loadUserGs(v: PvVcpu, selector: number, registers: GsRegisters): void {
+  loadUserGs(v: PvVcpu, selector: number, registers: Registers): void {
     const descriptor = selector < 4 ? undefined : this.readDescriptor(v, selector | 3);
     const holds = descriptor !== undefined && (descriptor.hi & DATA_SEGMENT) === DATA_SEGMENT;
-    registers.gs = holds ? selector | 3 : 0;
+    registers.segments.load(SEGMENT.GS, holds ? selector | 3 : 0, descriptor, false);
     registers.kernelGsBase = holds ? BigInt(baseOf(descriptor)) : 0n;
+  }
+
+  /** What the selectors of a first state stand for, besides the bases of FS and GS, which it gives itself. */
+  loadContext(v: PvVcpu, registers: Registers): void {
+    const { segments } = registers;
+    for (const segment of LOADED_BY_CONTEXT) {
+      const selector = registers.selector(segment);
+      segments.load(segment, selector, this.readDescriptor(v, selector), false);
+    }
+    const code = this.readDescriptor(v, registers.cs);
+    if (code) segments.enter(registers.cs, code, this.readDescriptor(v, registers.ss));
   }
 
   /** Forgets the LDT pages seen so far: they are looked up again. */

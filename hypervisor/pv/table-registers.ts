@@ -6,6 +6,7 @@
 import { type Instruction, Mnemonic, OpKind, Register } from 'iced-x86';
 import { fromU64, type VirtAddr } from '../machine/types.js';
 import type { Processor } from '../x86/processor.js';
+import { MODE } from '../x86/segment-state.js';
 import { readRegister, registerOperand, writeRegister } from './emulated-instruction.js';
 import type { GuestAccess } from './guest-access.js';
 
@@ -16,6 +17,7 @@ const IDT = { limit: 0x0fff, base: 0xffff_82d0_4000_0000n } as const;
 const TASK_SELECTOR = 0xe040n;
 const LDT_SELECTOR = 0xe048n;
 const TABLE_BYTES = 10;
+const NARROW_TABLE_BYTES = 6;
 
 /** What the registers show. */
 export interface TableState {
@@ -34,9 +36,9 @@ export function storeTableRegister(
 ): StoreOutcome {
   switch (instruction.mnemonic) {
     case Mnemonic.Sgdt:
-      return toMemory(processor, guest, instruction, tableBytes(GDT));
+      return toMemory(processor, guest, instruction, tableBytes(GDT, processor));
     case Mnemonic.Sidt:
-      return toMemory(processor, guest, instruction, tableBytes(IDT));
+      return toMemory(processor, guest, instruction, tableBytes(IDT, processor));
     case Mnemonic.Sldt:
       return store(processor, guest, instruction, state.hasLdt ? LDT_SELECTOR : 0n);
     case Mnemonic.Str:
@@ -48,13 +50,16 @@ export function storeTableRegister(
   }
 }
 
-/** Limit and base, as SGDT and SIDT store them. */
-function tableBytes({ limit, base }: { limit: number; base: bigint }): Uint8Array {
+/** Limit and base, as SGDT and SIDT store them: only 32 bits of the base outside 64-bit mode. */
+function tableBytes(
+  { limit, base }: { limit: number; base: bigint },
+  { registers }: Processor,
+): Uint8Array {
   const bytes = new Uint8Array(TABLE_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint16(0, limit, true);
   view.setBigUint64(2, base, true);
-  return bytes;
+  return registers.mode === MODE.LONG ? bytes : bytes.subarray(0, NARROW_TABLE_BYTES);
 }
 
 /** A register of any width, or 16 bits in memory. */
@@ -99,5 +104,5 @@ function effectiveAddress(processor: Processor, instruction: Instruction): VirtA
   const { registers } = processor;
   if (instruction.segmentPrefix === Register.FS) address += registers.fsBase;
   else if (instruction.segmentPrefix === Register.GS) address += registers.gsBase;
-  return fromU64(BigInt.asUintN(64, address));
+  return fromU64(BigInt.asUintN(registers.mode === MODE.LONG ? 64 : 32, address));
 }

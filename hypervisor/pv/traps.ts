@@ -114,10 +114,9 @@ export class Traps {
     this.#enterCallback(v, 'failsafe callback', callback, callback?.maskEvents ?? false, true);
   }
 
-  /** A system call of an application. rcx and r11 hold what SYSCALL leaves there. */
-  enterSyscallCallback(v: PvVcpu): void {
-    const callback = v.syscallCallback;
-    this.#enterCallback(v, 'syscall callback', callback, callback?.maskEvents ?? false, false);
+  /** A system call of an application: SYSCALL, with rcx and r11 as it leaves them, or SYSENTER. */
+  enterSyscallCallback(v: PvVcpu, callback: Callback): void {
+    this.#enterCallback(v, 'syscall callback', callback, callback.maskEvents, false);
   }
 
   enterNmiCallback(v: PvVcpu, address: VirtAddr): void {
