@@ -121,7 +121,7 @@ export class Hypervisor {
       isPrivileged: true,
       maxPages: 0,
       maxVcpus: 0,
-      maxGrantFrames: 0,
+      maxGrantFrames: 1,
       maxMaptrackFrames: 4096,
       maxEventChannels: 0,
       weight: 256,

@@ -99,6 +99,28 @@ export class DomainMemory<D> {
     this.#pool.release(frame);
   }
 
+  /** Takes a page of the domain's own out of it, with its frame and what is in it, for another domain to have. */
+  detach(mfn: Mfn): Frame {
+    const frame = this.unshare(mfn);
+    this.#remove(mfn, frame);
+    this.totPages--;
+    return frame;
+  }
+
+  /** @returns whether there is room for one page more. */
+  get canAdopt(): boolean {
+    return this.totPages < this.maxPages && this.machineFrames.hasFree;
+  }
+
+  /** Makes a frame that was detached from another domain a page of this one, which `canAdopt`. */
+  adopt(frame: Frame): Mfn {
+    const mfn = this.machineFrames.add(frame, 'ram');
+    if (mfn === undefined) throw new Error('there is no free MFN');
+    this.#hooks.pageAdded(this.#domain, mfn, frame, 'ram');
+    this.totPages++;
+    return mfn;
+  }
+
   alias(frame: Frame): Mfn | undefined {
     const known = this.#aliases.get(frame);
     if (known) {

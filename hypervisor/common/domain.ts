@@ -141,6 +141,11 @@ export class Domain {
     return this.memory.allocateBlock(order);
   }
 
+  /** @returns whether nothing refers to the page but that it is the domain's, or Xen's for the domain. */
+  isIdlePage(mfn: Mfn): boolean {
+    return this.services.memory.isIdle(this, mfn);
+  }
+
   /** Takes a page out of the domain: the last reference to it is gone. */
   releasePage(mfn: Mfn): void {
     this.memory.releasePage(mfn);
@@ -182,15 +187,11 @@ export class Domain {
 
   // ---- events ----
 
-  /** A page that Xen writes events to: a writable reference is held until `dropPage`. */
+  /** A page that Xen writes events to: a writable reference is held until `dropReference`. */
   holdPage(mfn: Mfn): HostAddr | undefined {
     const frame = this.ownFrame(mfn);
     if (frame === undefined || !this.takeReference(mfn, true)) return undefined;
     return this.services.ram.addressOf(frame);
-  }
-
-  dropPage(mfn: Mfn): void {
-    this.dropReference(mfn, true);
   }
 
   eventsPending(vcpu: number): void {

@@ -24,7 +24,7 @@ export interface EventOwner {
   portPending(port: Port): void;
   /** Keeps a page of the domain's for Xen to write to. @returns its address, undefined if it may not be written. */
   holdPage(mfn: Mfn): HostAddr | undefined;
-  dropPage(mfn: Mfn): void;
+  dropReference(mfn: Mfn, writable: boolean): void;
 }
 
 /** What a port's ABI has to know of it. */

@@ -85,7 +85,7 @@ export class FifoEvents implements EventPorts {
 
   /** Gives the guest its pages back. */
   destroy(): void {
-    for (const mfn of this.#held.splice(0)) this.#owner.dropPage(mfn);
+    for (const mfn of this.#held.splice(0)) this.#owner.dropReference(mfn, true);
     this.#pages.length = 0;
   }
 

@@ -1,24 +1,28 @@
 /**
- * Grant table, version 1: what a domain lets others map or copy. The guest writes entries into frames it shares with Xen;
- * Xen pins an entry while it is used and shows that to the guest by GTF_reading and GTF_writing. Spec: grant_table.h.
+ * Grant table: what a domain lets others map or copy. The guest writes entries into frames it shares with Xen (grant-entries.ts
+ * knows both versions of them); Xen pins an entry while it is used and shows the guest that it does. Spec: grant_table.h.
  */
 
-import { PAGE_SHIFT } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
-import { asMfn, type DomId, type Frame, type HostAddr, type Mfn } from '../machine/types.js';
+import { asMfn, type DomId, type Frame, type Mfn } from '../machine/types.js';
+import { ERRNO } from '../public/errno.js';
+import { GNTST, GNTTAB_NR_RESERVED_ENTRIES, type GrantStatus, GTF } from '../public/grant-table.js';
 import {
-  GNTST,
-  GRANTS_PER_FRAME,
-  type GrantStatus,
-  GTF,
-  grantEntryV1,
-} from '../public/grant-table.js';
+  GrantEntries,
+  type GrantEntry,
+  type GrantVersion,
+  type SharedPage,
+} from './grant-entries.js';
 import { Maptrack } from './maptrack.js';
 
 /** What a grant table needs of its domain. */
 export interface GrantOwner {
   readonly id: DomId;
   allocateXenPage(): { mfn: Mfn; frame: Frame } | undefined;
+  /** @returns whether nobody has the page mapped. */
+  isIdlePage(mfn: Mfn): boolean;
+  /** Takes a page back that was allocated so. */
+  releasePage(mfn: Mfn): void;
   /** The frame behind an MFN that is the domain's own memory, undefined for any other MFN. */
   ownFrame(mfn: Mfn): Frame | undefined;
   /** Takes a reference (a writable one also the type writable). @returns false if the page does not allow it. */
@@ -38,33 +42,55 @@ interface Active {
 
 /** What `acquire` gives: the frame, or why not. */
 export type Acquired =
-  | { readonly status: typeof GNTST.okay; readonly frame: Frame }
-  | { readonly status: Exclude<GrantStatus, 0>; readonly why: string };
+  | { readonly status: typeof GNTST.okay; readonly frame: Frame; readonly mfn: Mfn }
+  | Refused;
 
-const refused = (status: Exclude<GrantStatus, 0>, why: string): Acquired => ({ status, why });
+interface Refused {
+  readonly status: Exclude<GrantStatus, 0>;
+  readonly why: string;
+}
+
+/** What is held for a copy: the bytes of the frame that may be used, until `release`. */
+export interface Held {
+  readonly status: typeof GNTST.okay;
+  readonly frame: Frame;
+  readonly offset: number;
+  readonly length: number;
+  release(): void;
+}
+
+const refused = (status: Exclude<GrantStatus, 0>, why: string): Refused => ({ status, why });
 
 export class GrantTable {
   readonly maxFrames: number;
   /** What this domain has mapped of others. */
   readonly maptrack: Maptrack;
   readonly #owner: GrantOwner;
-  readonly #ram: Ram;
-  readonly #frames: { mfn: Mfn; frame: Frame }[] = [];
+  readonly #entries: GrantEntries;
   readonly #active = new Map<number, Active>();
   #isDead = false;
 
   /** Begins with one frame, if the limit allows one. */
   constructor(owner: GrantOwner, ram: Ram, maxFrames: number, maxMaptrackFrames: number) {
     this.#owner = owner;
-    this.#ram = ram;
+    this.#entries = new GrantEntries(ram);
     this.maxFrames = maxFrames;
     this.maptrack = new Maptrack(maxMaptrackFrames);
     this.grow(Math.min(1, maxFrames));
   }
 
   /** The table's frames, as the guest sees them. */
-  get frames(): readonly { readonly mfn: Mfn; readonly frame: Frame }[] {
-    return this.#frames;
+  get frames(): readonly SharedPage[] {
+    return this.#entries.frames;
+  }
+
+  /** Version 2: the frames that show which entries are in use. */
+  get statusFrames(): readonly SharedPage[] {
+    return this.#entries.statusFrames;
+  }
+
+  get version(): GrantVersion {
+    return this.#entries.version;
   }
 
   /** Entries that somebody uses at the moment. */
@@ -75,20 +101,33 @@ export class GrantTable {
   /** Makes the table at least so large. @returns false if it may not or cannot be. */
   grow(frames: number): boolean {
     if (frames > this.maxFrames) return false;
-    while (this.#frames.length < frames) {
-      const page = this.#owner.allocateXenPage();
-      if (!page) return false;
-      this.#frames.push(page);
+    if (!this.#extend(this.#entries.frames, frames)) return false;
+    return this.version === 1 || this.#addStatusFrames();
+  }
+
+  /**
+   * Switches to another version. All grants are forgotten but those that the toolstack made.
+   *   -EBUSY    a grant that the guest made is in use, or a status frame that would go is mapped
+   *   -ENOMEM   there are no frames for the status
+   */
+  setVersion(version: GrantVersion): number {
+    if (version === this.version) return 0;
+    for (const ref of this.#active.keys()) {
+      if (ref >= GNTTAB_NR_RESERVED_ENTRIES) return -ERRNO.EBUSY;
     }
-    return true;
+    const { statusFrames } = this.#entries;
+    if (version === 2 && !this.#addStatusFrames()) return -ERRNO.ENOMEM;
+    if (version === 1 && statusFrames.some(({ mfn }) => !this.#owner.isIdlePage(mfn))) {
+      return -ERRNO.EBUSY;
+    }
+    this.#entries.convert(version, GNTTAB_NR_RESERVED_ENTRIES);
+    if (version === 1) for (const { mfn } of statusFrames.splice(0)) this.#owner.releasePage(mfn);
+    return 0;
   }
 
   /** Writes an entry on the guest's behalf, as the toolstack does for the reserved references. */
   seed(ref: number, domid: DomId, mfn: Mfn): void {
-    const at = this.#entryAddress(ref);
-    if (at === undefined) return;
-    const values = { flags: GTF.PERMIT_ACCESS, domid, frame: mfn };
-    grantEntryV1.encode(this.#ram.view, at, values);
+    this.#entries.write(ref, GTF.PERMIT_ACCESS, domid, mfn);
   }
 
   /**
@@ -99,57 +138,71 @@ export class GrantTable {
    *   bad_page       the MFN in it is not the domain's memory, or its type does not allow the access
    */
   acquire(ref: number, grantee: DomId, write: boolean): Acquired {
-    const at = this.#isDead ? undefined : this.#entryAddress(ref);
-    if (at === undefined)
-      return refused(GNTST.bad_gntref, `d${this.#owner.id} has no grant ${ref}`);
-    const entry = grantEntryV1.decode(this.#ram.view, at);
-    const denied = this.#denial(ref, entry.flags, entry.domid, grantee, write);
-    if (denied !== undefined) return refused(GNTST.general_error, denied);
-    const active = this.#active.get(ref) ?? this.#activate(grantee, asMfn(entry.frame));
-    if (!active) {
-      return refused(
-        GNTST.bad_page,
-        `grant ${ref}: MFN ${entry.frame} is not memory of d${this.#owner.id}`,
-      );
+    const entry = this.#read(ref);
+    if (!entry) return this.#noSuchGrant(ref);
+    if (entry.flags & GTF.SUB_PAGE) {
+      return refused(GNTST.general_error, `grant ${ref}: part of a page cannot be mapped`);
     }
-    if (!this.#owner.takeReference(active.mfn, write)) {
-      return refused(
-        GNTST.bad_page,
-        `grant ${ref}: the type of MFN ${active.mfn} does not allow it`,
-      );
+    return this.#use(ref, entry, grantee, write);
+  }
+
+  /**
+   * As acquire, for a copy, which may use part of a page and, by `tables`, the grant behind a transitive one.
+   * @param tables the grant tables of other domains; absent for the grant behind another.
+   */
+  acquireForCopy(
+    ref: number,
+    grantee: DomId,
+    write: boolean,
+    tables?: (domid: number) => GrantTable | undefined,
+  ): Held | Refused {
+    const entry = this.#read(ref);
+    if (!entry) return this.#noSuchGrant(ref);
+    if (this.version === 2 && (entry.flags & GTF.TYPE_MASK) === GTF.TRANSITIVE) {
+      return this.#follow(ref, entry, grantee, write, tables);
     }
-    this.#active.set(ref, active);
-    if (write) active.writers++;
-    else active.readers++;
-    Atomics.or(this.#ram.u16, at >>> 1, write ? GTF.READING | GTF.WRITING : GTF.READING);
-    return { status: GNTST.okay, frame: active.frame };
+    const grant = this.#use(ref, entry, grantee, write);
+    if (grant.status !== GNTST.okay) return grant;
+    const { offset, length } = entry;
+    return { ...grant, offset, length, release: () => this.release(ref, write) };
   }
 
   /** Ends one use. After the domain's death only the frame's holders matter, so nothing happens. */
   release(ref: number, write: boolean): void {
     const active = this.#isDead ? undefined : this.#active.get(ref);
-    const at = this.#entryAddress(ref);
-    if (!active || at === undefined) return;
+    if (!active) return;
     if (write) active.writers--;
     else active.readers--;
     this.#owner.dropReference(active.mfn, write);
-    if (active.writers === 0) Atomics.and(this.#ram.u16, at >>> 1, ~GTF.WRITING);
+    if (active.writers === 0) this.#entries.hide(ref, GTF.WRITING);
     if (active.writers + active.readers > 0) return;
-    Atomics.and(this.#ram.u16, at >>> 1, ~GTF.READING);
+    this.#entries.hide(ref, GTF.READING);
     this.#active.delete(ref);
   }
 
   /** GNTTABOP_swap_grant_ref: exchanges two entries that nobody uses. */
   swap(a: number, b: number): GrantStatus {
-    const first = this.#entryAddress(a);
-    const second = this.#entryAddress(b);
-    if (first === undefined || second === undefined) return GNTST.bad_gntref;
+    if (!this.#read(a) || !this.#read(b)) return GNTST.bad_gntref;
     if (this.#active.has(a) || this.#active.has(b)) return GNTST.eagain;
-    const { u8 } = this.#ram;
-    const kept = u8.slice(first, first + grantEntryV1.size);
-    u8.copyWithin(first, second, second + grantEntryV1.size);
-    u8.set(kept, second);
+    this.#entries.swap(a, b);
     return GNTST.okay;
+  }
+
+  /**
+   * Commits an entry that accepts a page from `giver`, for GNTTABOP_transfer.
+   * @returns the MFN or PFN that the guest wrote there; undefined if it does not accept one from that domain.
+   */
+  acceptTransfer(ref: number, giver: DomId): number | undefined {
+    const entry = this.#read(ref);
+    if (entry?.flags !== GTF.ACCEPT_TRANSFER || entry.domid !== giver) return undefined;
+    this.#entries.setFlags(ref, GTF.TRANSFER_COMMITTED);
+    return entry.frame;
+  }
+
+  /** The page has come: the guest finds its MFN in the entry. */
+  completeTransfer(ref: number, mfn: Mfn): void {
+    this.#entries.setFrame(ref, mfn);
+    this.#entries.setFlags(ref, GTF.TRANSFER_COMPLETED);
   }
 
   /** One line for each entry in use, for GNTTABOP_dump_table. */
@@ -165,17 +218,59 @@ export class GrantTable {
     this.maptrack.destroy();
     this.#isDead = true;
     this.#active.clear();
-    this.#frames.length = 0;
+    this.#entries.frames.length = 0;
+    this.#entries.statusFrames.length = 0;
+  }
+
+  /** Pins an entry that grants a page of the owner's. */
+  #use(ref: number, entry: GrantEntry, grantee: DomId, write: boolean): Acquired {
+    const denied = this.#denial(ref, entry, grantee, write);
+    if (denied !== undefined) return refused(GNTST.general_error, denied);
+    const active = this.#active.get(ref) ?? this.#activate(grantee, asMfn(entry.frame));
+    if (!active) {
+      const why = `grant ${ref}: MFN ${entry.frame} is not memory of d${this.#owner.id}`;
+      return refused(GNTST.bad_page, why);
+    }
+    if (!this.#owner.takeReference(active.mfn, write)) {
+      return refused(
+        GNTST.bad_page,
+        `grant ${ref}: the type of MFN ${active.mfn} does not allow it`,
+      );
+    }
+    this.#active.set(ref, active);
+    if (write) active.writers++;
+    else active.readers++;
+    this.#entries.show(ref, write ? GTF.READING | GTF.WRITING : GTF.READING);
+    return { status: GNTST.okay, frame: active.frame, mfn: active.mfn };
+  }
+
+  /** The grant behind a transitive one, which its own domain has been given by a third. */
+  #follow(
+    ref: number,
+    { flags, domid, target }: GrantEntry,
+    grantee: DomId,
+    write: boolean,
+    tables: ((domid: number) => GrantTable | undefined) | undefined,
+  ): Held | Refused {
+    const no = (why: string) => refused(GNTST.general_error, `grant ${ref} ${why}`);
+    if (domid !== grantee) return no(`is for d${domid}, not d${grantee}`);
+    if (write && flags & GTF.READONLY) return no('is read-only');
+    if (!tables) return no('is transitive, and so is the one before it');
+    if (target.domid === this.#owner.id) return no('refers to its own domain');
+    const table = tables(target.domid);
+    if (!table) return no(`refers to d${target.domid}, which does not exist`);
+    return table.acquireForCopy(target.ref, this.#owner.id, write);
   }
 
   /** Why an entry may not be used, undefined if it may. */
-  #denial(ref: number, flags: number, domid: number, grantee: DomId, write: boolean) {
-    if ((flags & GTF.TYPE_MASK) !== GTF.PERMIT_ACCESS || flags & GTF.SUB_PAGE) {
+  #denial(ref: number, { flags, domid }: GrantEntry, grantee: DomId, write: boolean) {
+    if ((flags & GTF.TYPE_MASK) !== GTF.PERMIT_ACCESS) {
       return `grant ${ref}: flags ${flags} do not permit access`;
     }
     const user = this.#active.get(ref)?.grantee ?? domid;
-    if (domid !== grantee || user !== grantee)
+    if (domid !== grantee || user !== grantee) {
       return `grant ${ref} is for d${domid}, not d${grantee}`;
+    }
     if (write && flags & GTF.READONLY) return `grant ${ref} is read-only`;
     return undefined;
   }
@@ -185,10 +280,25 @@ export class GrantTable {
     return frame === undefined ? undefined : { grantee, mfn, frame, readers: 0, writers: 0 };
   }
 
-  #entryAddress(ref: number): HostAddr | undefined {
-    const page = this.#frames[Math.floor(ref / GRANTS_PER_FRAME)];
-    if (page === undefined) return undefined;
-    const offset = (ref % GRANTS_PER_FRAME) * grantEntryV1.size;
-    return (page.frame * 2 ** PAGE_SHIFT + offset) as HostAddr;
+  #noSuchGrant(ref: number): Refused {
+    return refused(GNTST.bad_gntref, `d${this.#owner.id} has no grant ${ref}`);
+  }
+
+  #read(ref: number): GrantEntry | undefined {
+    return this.#isDead ? undefined : this.#entries.read(ref);
+  }
+
+  #addStatusFrames(): boolean {
+    const { frames, statusFrames } = this.#entries;
+    return this.#extend(statusFrames, GrantEntries.statusFramesFor(frames.length));
+  }
+
+  #extend(pages: SharedPage[], count: number): boolean {
+    while (pages.length < count) {
+      const page = this.#owner.allocateXenPage();
+      if (!page) return false;
+      pages.push(page);
+    }
+    return true;
   }
 }

@@ -29,7 +29,7 @@ export interface MemoryHooks<D, V> extends PageHooks<D> {
    * @returns false if the page was given up before.
    */
   dropAllocation(domain: D, mfn: Mfn): boolean;
-  /** @returns whether nothing refers to the page but its allocation: it would go at once. */
+  /** @returns whether nothing refers to the page but its allocation, which may be Xen's: it would go at once. */
   isIdle(domain: D, mfn: Mfn): boolean;
   /** Sets the machine-to-physical entry. */
   setPhysical(domain: D, mfn: Mfn, pfn: Pfn): void;

@@ -17,6 +17,8 @@ export class MachineFrames {
   readonly #recycled: Mfn[] = [];
   /** Next index of the permutation: MFN 0 is never used, index 0 gives it. */
   #next = 1;
+  /** MFNs in use; 0 never is. */
+  #used = 0;
   /** Largest MFN ever in use. */
   #maximum = 0;
 
@@ -34,6 +36,11 @@ export class MachineFrames {
     return KINDS[this.#kinds[mfn] ?? 0];
   }
 
+  /** @returns whether `add` would find an MFN. */
+  get hasFree(): boolean {
+    return this.#used < this.map.capacity - 1;
+  }
+
   /** Gives a frame the next free MFN. @returns undefined if the space is full. */
   add(frame: Frame, kind: PageKind): Mfn | undefined {
     const mfn = this.#recycled.pop() ?? this.#fresh();
@@ -47,12 +54,14 @@ export class MachineFrames {
   /** Gives a frame this MFN, which must be free. */
   put(mfn: Mfn, frame: Frame, kind: PageKind): void {
     this.map.set(mfn, frame);
+    this.#used++;
     this.#kinds[mfn] = KINDS.indexOf(kind);
     if (mfn > this.#maximum) this.#maximum = mfn;
   }
 
   remove(mfn: Mfn): void {
     this.map.clear(mfn);
+    this.#used--;
     this.#kinds[mfn] = 0;
     this.#recycled.push(mfn);
   }

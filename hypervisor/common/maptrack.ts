@@ -14,6 +14,8 @@ export interface Mapping {
   readonly frame: Frame;
   /** The frame's MFN in the mapper's space; undefined for dom0, which has none. */
   readonly alias: Mfn | undefined;
+  /** MFN by which devices name the frame: the alias, or the domain's own MFN if the page is its own. */
+  readonly busMfn?: Mfn;
   /** GNTMAP.* of the request. */
   readonly flags: number;
   /** Uses that are left: the host mapping, the device mapping. */

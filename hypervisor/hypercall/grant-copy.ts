@@ -1,20 +1,15 @@
 /** GNTTABOP_copy: copies bytes between pages, each named by grant or by MFN. Spec: grant_table.h, gnttab_copy. */
 
 import type { Domain } from '../common/domain.js';
+import type { GrantTable, Held } from '../common/grant-table.js';
 import { PAGE_SIZE } from '../machine/layout.js';
-import { asMfn, type Frame, type VirtAddr } from '../machine/types.js';
+import { asMfn, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import * as abi from '../public/grant-table.js';
 import { DOMID } from '../public/xen.js';
 import type { Hypercall } from './hypercall.js';
 
 const { GNTCOPY, GNTST } = abi;
-
-/** One side of a copy while it is held. */
-interface Held {
-  readonly frame: Frame;
-  release(): void;
-}
 
 export function copyGrant(call: Hypercall, at: VirtAddr): number {
   const input = call.guest.decode(abi.gnttabCopy, at);
@@ -30,16 +25,25 @@ function copy(call: Hypercall, input: ReturnType<typeof abi.gnttabCopy.decode>):
   const source = hold(call, input.sourceDomid, input.source, byGrant[0], false);
   if (typeof source === 'number') return source;
   const dest = hold(call, input.destDomid, input.dest, byGrant[1], true);
+  let status: abi.GrantStatus = typeof dest === 'number' ? dest : GNTST.okay;
   if (typeof dest !== 'number') {
-    const { ram } = call.hv;
-    const from = ram.addressOf(source.frame) + sourceOffset;
-    ram.u8.copyWithin(ram.addressOf(dest.frame) + destOffset, from, from + len);
-    call.domain.services.host.frameWritten(dest.frame);
+    if (!contains(source, sourceOffset, len) || !contains(dest, destOffset, len)) {
+      call.refuse(0, 'more is to be copied than is granted of the page');
+      status = GNTST.general_error;
+    } else {
+      const { ram } = call.hv;
+      const from = ram.addressOf(source.frame) + sourceOffset;
+      ram.u8.copyWithin(ram.addressOf(dest.frame) + destOffset, from, from + len);
+      call.domain.services.host.frameWritten(dest.frame);
+    }
     dest.release();
   }
   source.release();
-  return typeof dest === 'number' ? dest : GNTST.okay;
+  return status;
 }
+
+const contains = (held: Held, offset: number, length: number): boolean =>
+  offset >= held.offset && offset + length <= held.offset + held.length;
 
 /** Holds a page for the time of the copy. An MFN can only name the caller's own memory. */
 function hold(
@@ -59,7 +63,13 @@ function hold(
   const mfn = asMfn(Number(refOrMfn));
   const frame = owner.ownFrame(mfn);
   if (frame === undefined || !owner.takeReference(mfn, write)) return GNTST.bad_page;
-  return { frame, release: () => owner.dropReference(mfn, write) };
+  return {
+    status: GNTST.okay,
+    frame,
+    offset: 0,
+    length: PAGE_SIZE,
+    release: () => owner.dropReference(mfn, write),
+  };
 }
 
 function holdGrant(
@@ -68,10 +78,9 @@ function holdGrant(
   ref: number,
   write: boolean,
 ): Held | Exclude<abi.GrantStatus, 0> {
-  const grant = owner.grants.acquire(ref, call.domain.id, write);
-  if (grant.status !== GNTST.okay) {
-    call.refuse(0, grant.why);
-    return grant.status;
-  }
-  return { frame: grant.frame, release: () => owner.grants.release(ref, write) };
+  const tables = (domid: number): GrantTable | undefined => call.hv.lookupDomain(domid)?.grants;
+  const grant = owner.grants.acquireForCopy(ref, call.domain.id, write, tables);
+  if (grant.status === GNTST.okay) return grant;
+  call.refuse(0, grant.why);
+  return grant.status;
 }

@@ -46,9 +46,10 @@ function map(call: Hypercall, input: MapRequest): Partial<MapRequest> {
     granter.grants.release(input.ref, write);
     return { status };
   }
-  const mapping = newMapping(granter.grants, input, grant.frame, alias, write);
+  const busMfn = granter === call.domain ? grant.mfn : alias;
+  const mapping = { ...newMapping(granter.grants, input, grant.frame, alias, write), busMfn };
   const handle = call.domain.grants.maptrack.add(mapping);
-  return { status: GNTST.okay, handle, devBusAddr: BigInt(alias) * PAGE };
+  return { status: GNTST.okay, handle, devBusAddr: BigInt(mapping.busMfn) * PAGE };
 }
 
 function newMapping(
@@ -121,7 +122,7 @@ function unmap(
   if (mapping?.alias === undefined) return GNTST.bad_handle;
   const { alias } = mapping;
   if (devBusAddr !== 0n && mapping.deviceMapped) {
-    if (devBusAddr !== BigInt(alias) * PAGE) return GNTST.general_error;
+    if (devBusAddr !== BigInt(mapping.busMfn ?? alias) * PAGE) return GNTST.general_error;
     mapping.deviceMapped = false;
   }
   if (hostAddr !== 0n && mapping.hostMapped) {

@@ -1,11 +1,12 @@
-/** grant_table_op (20), version 1: map, unmap and copy what other domains grant. Spec: grant_table.h; xen-abi §2.2. */
+/** grant_table_op (20): map, unmap, copy and transfer what other domains grant, and the table's own set-up. Spec: grant_table.h; xen-abi §2.2. */
 
 import type { Domain } from '../common/domain.js';
-import { asVirtAddr, fromU64, type VirtAddr } from '../machine/types.js';
+import { asVirtAddr, fromU64, type Mfn, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import * as abi from '../public/grant-table.js';
 import { copyGrant } from './grant-copy.js';
 import { mapGrantRef, unmapAndReplace, unmapGrantRef } from './grant-map.js';
+import { transferPage } from './grant-transfer.js';
 import { type Hypercall, PREEMPTED } from './hypercall.js';
 
 const { GNTTABOP, GNTST } = abi;
@@ -32,7 +33,7 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [GNTTABOP.UNMAP_GRANT_REF]:   { size: gnttabUnmapGrantRef.size,       run: unmapGrantRef },
   [GNTTABOP.UNMAP_AND_REPLACE]: { size: gnttabUnmapAndReplace.size,     run: unmapAndReplace },
   [GNTTABOP.COPY]:              { size: gnttabCopy.size,                run: copyGrant },
-  [GNTTABOP.TRANSFER]:          { size: abi.gnttabTransfer.size,        run: transfer },
+  [GNTTABOP.TRANSFER]:          { size: abi.gnttabTransfer.size,        run: transferPage },
   [GNTTABOP.SWAP_GRANT_REF]:    { size: abi.gnttabSwapGrantRef.size,    run: swapGrantRef },
   [GNTTABOP.SETUP_TABLE]:       { ...ARRAY, run: setupTable,      single: true },
   [GNTTABOP.DUMP_TABLE]:        { ...ARRAY, run: dumpTable,       single: true },
@@ -93,12 +94,9 @@ function growTable(
     call.refuse(0, `${nrFrames} grant frames: the limit is ${grants.maxFrames}`);
     return GNTST.general_error;
   }
-  if (nrFrames > 0 && list === undefined) return GNTST.bad_virt_addr;
-  for (const [n, { mfn }] of grants.frames.slice(0, nrFrames).entries()) {
-    if (!call.guest.writeHalves(asVirtAddr((list ?? 0) + n * 8), mfn, 0))
-      return GNTST.bad_virt_addr;
-  }
-  return GNTST.okay;
+  return tellFrames(call, grants.frames.slice(0, nrFrames), list)
+    ? GNTST.okay
+    : GNTST.bad_virt_addr;
 }
 
 function querySize(call: Hypercall, at: VirtAddr): number {
@@ -128,12 +126,6 @@ function dumpTable(call: Hypercall, at: VirtAddr): number {
   return call.guest.encode(abi.gnttabDumpTable, at, { status }) ? 0 : EFAULT;
 }
 
-/** Giving a page away for good: no guest of today does it. */
-function transfer(call: Hypercall, at: VirtAddr): number {
-  call.refuse(0, 'transfer of pages by grant is not offered');
-  return call.guest.encode(abi.gnttabTransfer, at, { status: GNTST.general_error }) ? 0 : EFAULT;
-}
-
 function swapGrantRef(call: Hypercall, at: VirtAddr): number {
   const input = call.guest.decode(abi.gnttabSwapGrantRef, at);
   if (!input) return EFAULT;
@@ -141,14 +133,15 @@ function swapGrantRef(call: Hypercall, at: VirtAddr): number {
   return call.guest.encode(abi.gnttabSwapGrantRef, at, { status }) ? 0 : EFAULT;
 }
 
-/** Version 1 is the only one; a guest that asks for 2 goes on with 1. */
+/** Tells the version in use, also when it is refused. */
 function setVersion(call: Hypercall, at: VirtAddr): number {
-  const version = call.guest.readU32(at);
-  if (version === undefined) return EFAULT;
-  if (version !== 1 && version !== 2) return -ERRNO.EINVAL;
-  const answered = call.guest.encode(abi.gnttabSetVersion, at, { version: 1 });
-  if (!answered) return EFAULT;
-  return version === 1 ? 0 : call.missing('grant_table_op(set_version 2)');
+  const wanted = call.guest.readU32(at);
+  if (wanted === undefined) return EFAULT;
+  const { grants } = call.domain;
+  const result = wanted === 1 || wanted === 2 ? grants.setVersion(wanted) : -ERRNO.EINVAL;
+  if (result === -ERRNO.EBUSY) call.refuse(result, 'grants or status frames are in use');
+  const { version } = grants;
+  return call.guest.encode(abi.gnttabSetVersion, at, { version }) ? result : EFAULT;
 }
 
 function getVersion(call: Hypercall, at: VirtAddr): number {
@@ -157,11 +150,38 @@ function getVersion(call: Hypercall, at: VirtAddr): number {
   const owner = tableOwner(call, dom);
   if (owner === GNTST.bad_domain) return -ERRNO.ESRCH;
   if (typeof owner === 'number') return -ERRNO.EPERM;
-  return call.guest.encode(abi.gnttabGetVersion, at, { version: 1 }) ? 0 : EFAULT;
+  const { version } = owner.grants;
+  return call.guest.encode(abi.gnttabGetVersion, at, { version }) ? 0 : EFAULT;
 }
 
-/** Status frames belong to version 2. */
+/** The MFNs of the status frames, which version 2 alone has. */
 function getStatusFrames(call: Hypercall, at: VirtAddr): number {
-  const status = GNTST.general_error;
+  const input = call.guest.decode(abi.gnttabGetStatusFrames, at);
+  if (!input) return EFAULT;
+  const owner = tableOwner(call, input.dom);
+  const status = typeof owner === 'number' ? owner : tellStatusFrames(call, owner, input);
   return call.guest.encode(abi.gnttabGetStatusFrames, at, { status }) ? 0 : EFAULT;
+}
+
+function tellStatusFrames(
+  call: Hypercall,
+  { grants }: Domain,
+  { nrFrames, frameList }: ReturnType<typeof abi.gnttabGetStatusFrames.decode>,
+): abi.GrantStatus {
+  if (nrFrames > grants.statusFrames.length) {
+    call.refuse(0, `there are ${grants.statusFrames.length} status frames`);
+    return GNTST.general_error;
+  }
+  const told = tellFrames(call, grants.statusFrames.slice(0, nrFrames), fromU64(frameList));
+  return told ? GNTST.okay : GNTST.bad_virt_addr;
+}
+
+/** @returns false if the list cannot be written. */
+function tellFrames(
+  call: Hypercall,
+  frames: readonly { readonly mfn: Mfn }[],
+  list: VirtAddr | undefined,
+): boolean {
+  if (list === undefined) return frames.length === 0;
+  return frames.every(({ mfn }, n) => call.guest.writeHalves(asVirtAddr(list + n * 8), mfn, 0));
 }

@@ -31,7 +31,10 @@ export const GTF = {
   READONLY:        1 << 2, // set by the granter
   READING:         1 << 3, // set by Xen while mapped for reading
   WRITING:         1 << 4, // set by Xen while mapped for writing
-  SUB_PAGE:        1 << 8,
+  SUB_PAGE:        1 << 8, // version 2
+  // for ACCEPT_TRANSFER, in the place of READONLY and READING:
+  TRANSFER_COMMITTED: 1 << 2,
+  TRANSFER_COMPLETED: 1 << 3,
 } as const;
 
 /** Flags of gnttab_map_grant_ref. */
@@ -79,8 +82,14 @@ export const grantEntryV1 = struct('grant_entry_v1', {
   frame: 'u32', // MFN granted
 });
 
-/** Entries of version 1 in a page. */
-export const GRANTS_PER_FRAME = 512;
+export const grantEntryV2 = struct('union grant_entry_v2', {
+  flags: 'u16', // GTF.* without READING and WRITING, which are in the status frames
+  domid: 'u16', // who may use it
+  first: 'u16', // SUB_PAGE: first byte granted. TRANSITIVE: whose grant stands behind it
+  second: 'u16', // SUB_PAGE: bytes granted
+  frame: 'u64', // MFN granted. TRANSITIVE: the reference, in the low half
+});
+
 /** First references, which the toolstack fills in. */
 export const GNTTAB_NR_RESERVED_ENTRIES = 8;
 export const GNTTAB_RESERVED_CONSOLE = 0;

@@ -57,7 +57,7 @@ export class PvMemory implements MemoryHooks<Domain, Vcpu> {
 
   isIdle(domain: Domain, mfn: Mfn): boolean {
     const { types } = this.#of(domain);
-    return types.isAllocated(mfn) && types.refs[mfn] === 1;
+    return (types.isAllocated(mfn) || domain.kindOf(mfn) === 'xen') && types.refs[mfn] === 1;
   }
 
   setPhysical(domain: Domain, mfn: Mfn, pfn: Pfn): void {

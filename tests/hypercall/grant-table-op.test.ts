@@ -224,7 +224,9 @@ describe('the table', () => {
     expect(b.get(abi.gnttabGetVersion, version).version).toBe(1);
     const set = (value: number) =>
       b.call(OP, GNTTABOP.SET_VERSION, b.put(abi.gnttabSetVersion, { version: value }), 1);
-    expect([set(1), set(2), set(3)]).toEqual([0, -ERRNO.ENOSYS, -ERRNO.EINVAL]);
+    expect([set(1), set(2), set(3), set(0)]).toEqual([0, 0, -ERRNO.EINVAL, -ERRNO.EINVAL]);
+    expect(b.call(OP, GNTTABOP.GET_VERSION, version, 1)).toBe(0);
+    expect(b.get(abi.gnttabGetVersion, version).version).toBe(2);
   });
 
   test('what version 1 has not', () => {
@@ -232,10 +234,6 @@ describe('the table', () => {
     const status = b.put(abi.gnttabGetStatusFrames, { dom: DOMID.SELF, nrFrames: 1 });
     expect(b.call(OP, GNTTABOP.GET_STATUS_FRAMES, status, 1)).toBe(0);
     expect(b.get(abi.gnttabGetStatusFrames, status).status).toBe(GNTST.general_error);
-    const transfer = b.put(abi.gnttabTransfer, { mfn: 1n });
-    expect(b.call(OP, GNTTABOP.TRANSFER, transfer, 1)).toBe(0);
-    expect(b.get(abi.gnttabTransfer, transfer).status).toBe(GNTST.general_error);
-    expect(b.reasons).toEqual(['transfer of pages by grant is not offered']);
     expect(b.call(OP, GNTTABOP.CACHE_FLUSH, 0x10000, 1)).toBe(-ERRNO.ENOSYS);
   });
 
@@ -261,6 +259,202 @@ describe('the table', () => {
     const at = b.put(abi.gnttabDumpTable, { dom: DOMID.SELF });
     expect(b.call(OP, GNTTABOP.DUMP_TABLE, at, 1)).toBe(0);
     expect(b.console[0]).toMatch(/^d1 grant 8: mfn \d+ to d2, 0 reading, 1 writing\n$/);
+  });
+});
+
+describe('version 2', () => {
+  /** Domain 2 grants the caller things under version 2. */
+  function second() {
+    const { b, peer, mfn } = granted();
+    expect(peer.grants.setVersion(2)).toBe(0);
+    const { view } = b.machine.ram;
+    const entry = (owner: Domain, ref: number) =>
+      b.machine.ram.addressOf(owner.grants.frames[0]!.frame) + ref * abi.grantEntryV2.size;
+    const write = (
+      owner: Domain,
+      ref: number,
+      values: Parameters<typeof abi.grantEntryV2.encode>[2],
+    ) => abi.grantEntryV2.encode(view, entry(owner, ref), values);
+    const own = b.domain.allocatePage()!;
+    const copy = (source: number, sourceOffset: number, len: number, into = false) => {
+      const granted = { domid: 2, value: BigInt(source), offset: sourceOffset };
+      const mine = { domid: DOMID.SELF as number, value: BigInt(own), offset: 0 };
+      const [from, to] = into ? [mine, granted] : [granted, mine];
+      const at = b.put(abi.gnttabCopy, {
+        source: from.value,
+        sourceDomid: from.domid,
+        sourceOffset: from.offset,
+        dest: to.value,
+        destDomid: to.domid,
+        destOffset: to.offset,
+        len,
+        flags: into ? GNTCOPY.DEST_GREF : GNTCOPY.SOURCE_GREF,
+      });
+      expect(b.call(OP, GNTTABOP.COPY, at, 1)).toBe(0);
+      return b.get(abi.gnttabCopy, at).status;
+    };
+    const bytes = () => [
+      ...b.machine.ram.frameBytes(b.domain.frameMap.lookup(own)!).subarray(0, 4),
+    ];
+    return { b, peer, mfn, write, copy, bytes };
+  }
+
+  const { PERMIT_ACCESS, SUB_PAGE, TRANSITIVE, READONLY } = abi.GTF;
+
+  test('use is shown in the status frames, not in the entry', () => {
+    const { b, peer, mfn, write } = second();
+    write(peer, REF, { flags: PERMIT_ACCESS, domid: b.domain.id, frame: BigInt(mfn) });
+    const { handle } = map(b);
+    const status = b.machine.ram.addressOf(peer.grants.statusFrames[0]!.frame) / 2 + REF;
+    expect(b.machine.ram.u16[status]).toBe(abi.GTF.READING | abi.GTF.WRITING);
+    expect(peer.grants.setVersion(1), 'in use').toBe(-ERRNO.EBUSY);
+    expect(unmap(b, handle)).toBe(GNTST.okay);
+    expect(b.machine.ram.u16[status]).toBe(0);
+    expect(peer.grants.setVersion(1)).toBe(0);
+    expect(peer.grants.statusFrames).toHaveLength(0);
+  });
+
+  test("the toolstack's grants outlive a change of version, others do not", () => {
+    const { peer } = granted();
+    peer.grants.seed(1, peer.id, peer.allocatePage()!);
+    expect(peer.grants.acquire(1, peer.id, true).status).toBe(GNTST.okay);
+    expect(peer.grants.setVersion(2)).toBe(0);
+    expect(peer.grants.acquire(1, peer.id, false).status).toBe(GNTST.okay);
+    peer.grants.release(1, true);
+    peer.grants.release(1, false);
+    expect(peer.grants.acquire(REF, peer.id, false).status).toBe(GNTST.general_error);
+    expect(peer.grants.setVersion(1)).toBe(0);
+    expect(peer.grants.acquire(1, peer.id, false).status).toBe(GNTST.okay);
+  });
+
+  // biome-ignore format: one row per copy
+  test.each([
+    ['the part that is granted',  100, 4, GNTST.okay],
+    ['a byte before it',          99,  4, GNTST.general_error],
+    ['a byte behind it',          101, 4, GNTST.general_error],
+  ])('of a part of a page: %s', (_, offset, length, status) => {
+    const { b, peer, mfn, write, copy, bytes } = second();
+    b.machine.ram.frameBytes(peer.frameMap.lookup(mfn)!).set([1, 2, 3, 4], 100);
+    write(peer, REF, { flags: PERMIT_ACCESS | SUB_PAGE, domid: b.domain.id, first: 100, second: 4, frame: BigInt(mfn) });
+    expect(copy(REF, offset, length)).toBe(status);
+    expect(bytes()).toEqual(status === GNTST.okay ? [1, 2, 3, 4] : [0, 0, 0, 0]);
+    expect(map(b).status, 'parts cannot be mapped').toBe(GNTST.general_error);
+    expect(peer.grants.active).toBe(0);
+  });
+
+  // biome-ignore format: one row per copy
+  test.each([
+    ['by its own rights',         3, {},                                  false, GNTST.okay],
+    ['for writing, read-only',    3, { flags: TRANSITIVE | READONLY },    true,  GNTST.general_error],
+    ['to its own domain',         2, {},                                  false, GNTST.general_error],
+    ['to no domain',              9, {},                                  false, GNTST.general_error],
+    ['for somebody else',         3, { domid: 3 },                        false, GNTST.general_error],
+    ['to a grant that is none',   3, { frame: 9n },                       false, GNTST.general_error],
+  ])('a transitive grant %s', (_, first, fields, into, status) => {
+    const { b, peer, write, copy, bytes } = second();
+    const third = b.newDomain();
+    const mfn = third.allocatePage()!;
+    third.grants.seed(REF + 2, peer.id, mfn);
+    b.machine.ram.frameBytes(third.frameMap.lookup(mfn)!).set([5, 6, 7, 8]);
+    write(peer, REF, { flags: TRANSITIVE, domid: b.domain.id, first, frame: BigInt(REF + 2), ...fields });
+    expect(copy(REF, 0, 4, into)).toBe(status);
+    if (status === GNTST.okay) expect(bytes()).toEqual([5, 6, 7, 8]);
+    expect(map(b).status, 'it cannot be mapped').toBe(GNTST.general_error);
+    expect(third.grants.active).toBe(0);
+  });
+
+  test('two transitive grants in a row are refused', () => {
+    const { b, peer, write, copy } = second();
+    const third = b.newDomain();
+    third.grants.setVersion(2);
+    write(third, REF, { flags: TRANSITIVE, domid: peer.id, first: b.domain.id, frame: 1n });
+    write(peer, REF, {
+      flags: TRANSITIVE,
+      domid: b.domain.id,
+      first: third.id,
+      frame: BigInt(REF),
+    });
+    expect(copy(REF, 0, 4)).toBe(GNTST.general_error);
+  });
+
+  test('a frame of status words for each eight frames', () => {
+    const { b, peer } = second();
+    expect(peer.grants.grow(4)).toBe(true);
+    expect(peer.grants.statusFrames).toHaveLength(1);
+    expect(b.domain.grants.setVersion(2)).toBe(0);
+    const list = b.room(16);
+    const get = (nrFrames: number, dom: number = DOMID.SELF, frameList = BigInt(list)) => {
+      const at = b.put(abi.gnttabGetStatusFrames, { dom, nrFrames, frameList });
+      expect(b.call(OP, GNTTABOP.GET_STATUS_FRAMES, at, 1)).toBe(0);
+      return b.get(abi.gnttabGetStatusFrames, at).status;
+    };
+    expect([get(1), get(2), get(1, 77), get(1, 2), get(1, DOMID.SELF, 1n << 62n)]).toEqual([
+      GNTST.okay,
+      GNTST.general_error,
+      GNTST.bad_domain,
+      GNTST.permission_denied,
+      GNTST.bad_virt_addr,
+    ]);
+    expect(b.number(list)).toBe(b.domain.grants.statusFrames[0]!.mfn);
+  });
+});
+
+describe('transfer', () => {
+  /** The caller has a page and domain 2 an entry that accepts one from it. */
+  function offered() {
+    const b = new CallBench();
+    const taker = b.newDomain();
+    const at = b.machine.ram.addressOf(taker.grants.frames[0]!.frame) + REF * abi.grantEntryV1.size;
+    const entry = {
+      flags: abi.GTF.ACCEPT_TRANSFER as number,
+      domid: b.domain.id as number,
+      frame: 5,
+    };
+    abi.grantEntryV1.encode(b.machine.ram.view, at, entry);
+    const mfn = b.domain.allocatePage()!;
+    b.machine.ram.frameBytes(b.domain.frameMap.lookup(mfn)!).set([1, 2, 3]);
+    const give = (fields: Partial<ReturnType<typeof abi.gnttabTransfer.decode>> = {}) => {
+      const arg = b.put(abi.gnttabTransfer, { mfn: BigInt(mfn), domid: 2, ref: REF, ...fields });
+      expect(b.call(OP, GNTTABOP.TRANSFER, arg, 1)).toBe(0);
+      return b.get(abi.gnttabTransfer, arg).status;
+    };
+    const entryNow = () => abi.grantEntryV1.decode(b.machine.ram.view, at);
+    return { b, taker, mfn, give, entryNow };
+  }
+
+  test('the page changes its owner, with what is in it', () => {
+    const { b, taker, mfn, give, entryNow } = offered();
+    const frame = b.domain.frameMap.lookup(mfn);
+    const [gave, took] = [b.domain.totPages, taker.totPages];
+    expect(give()).toBe(GNTST.okay);
+    const { flags, frame: arrived } = entryNow();
+    expect(flags).toBe(
+      abi.GTF.ACCEPT_TRANSFER | abi.GTF.TRANSFER_COMMITTED | abi.GTF.TRANSFER_COMPLETED,
+    );
+    expect(taker.ownFrame(arrived as Mfn)).toBe(frame);
+    expect(b.domain.kindOf(mfn)).toBeUndefined();
+    expect([b.domain.totPages, taker.totPages]).toEqual([gave - 1, took + 1]);
+    expect([...b.machine.ram.frameBytes(frame!).subarray(0, 3)]).toEqual([1, 2, 3]);
+    expect(give(), 'it is gone').toBe(GNTST.bad_page);
+  });
+
+  // biome-ignore format: one row per refusal
+  test.each([
+    ['a page that is not its own', { mfn: 999_999n }, GNTST.bad_page,      0],
+    ['a domain that is not there', { domid: 77 },     GNTST.bad_domain,    1],
+    ['an entry that accepts none', { ref: REF + 1 },  GNTST.general_error, 1],
+    ['a reference beyond the table', { ref: 512 },    GNTST.general_error, 1],
+  ])('%s', (_, fields, status, lost) => {
+    const { b, taker, give } = offered();
+    const [gave, took] = [b.domain.totPages, taker.totPages];
+    expect(give(fields)).toBe(status);
+    expect([b.domain.totPages, taker.totPages]).toEqual([gave - lost, took]);
+  });
+
+  test('a domain at its limit takes no page', () => {
+    const { taker, give } = offered();
+    taker.maxPages = taker.totPages;
+    expect(give()).toBe(GNTST.general_error);
   });
 });
 

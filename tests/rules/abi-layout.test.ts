@@ -59,6 +59,11 @@ const IN_C: Readonly<Record<string, string>> = {
   'shared_info.wcSecHi':                  'wc_sec_hi',
   'start_info.consoleMfn':                'console.domU.mfn',
   'start_info.consoleEvtchn':             'console.domU.evtchn',
+  'union grant_entry_v2.flags':           'hdr.flags',
+  'union grant_entry_v2.domid':           'hdr.domid',
+  'union grant_entry_v2.first':           'sub_page.page_off',
+  'union grant_entry_v2.second':          'sub_page.length',
+  'union grant_entry_v2.frame':           'full_page.frame',
   'vcpu_info.archCr2':                    'arch.cr2',
   'vcpu_runstate_info.timeRunning':       'time[0]',
   'vcpu_runstate_info.timeRunnable':      'time[1]',
@@ -76,7 +81,7 @@ const memberInC = (struct: string, field: string): string =>
     .toLowerCase()
     .replace(/^(ctrlreg)(\d)$/, '$1[$2]');
 
-const typeInC = (name: string): string => (name.startsWith('struct ') ? name : `struct ${name}`);
+const typeInC = (name: string): string => (/^(struct|union) /.test(name) ? name : `struct ${name}`);
 
 /** Name in a report and expression in C for everything that is compared. */
 const facts = ({
