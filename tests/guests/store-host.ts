@@ -34,7 +34,11 @@ export class StoreHost {
   }
 
   /** Writes the nodes of a guest and connects its ring. */
-  async attach(guest: Connected, name: string): Promise<void> {
+  async attach(
+    guest: Connected,
+    name: string,
+    cpus: { vcpus: number; maxVcpus: number } = { vcpus: 1, maxVcpus: 1 },
+  ): Promise<void> {
     const { domid, created } = guest;
     const { totPages } = this.#harness.call('getdomaininfo', { domid });
     const memoryKib = totPages * KIB_PER_PAGE; // the guest's balloon goes by it
@@ -44,8 +48,7 @@ export class StoreHost {
       name,
       memoryKib,
       maxMemoryKib: memoryKib,
-      vcpus: 1,
-      maxVcpus: 1,
+      ...cpus,
       consoleLimit: 1,
     });
     for (const { path, value, perms } of nodes) {
