@@ -10,6 +10,7 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod';
 import { consoleRoutes, consoleSocket } from './api/console.js';
+import { diskRoutes } from './api/disks.js';
 import { domainRoutes } from './api/domains.js';
 import { eventSocket } from './api/events.js';
 import { refusal } from './api/guard.js';
@@ -51,6 +52,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(domainRoutes(services));
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));
+  await app.register(diskRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(storeRoutes(services));
   const sockets = [

@@ -28,6 +28,10 @@ export interface ServiceOptions {
   /** Where unpacked kernels are kept, and how many bytes of them. */
   readonly cache: string;
   readonly cacheLimit: number;
+  /** Directories in which disks may lie; new ones go to the first. */
+  readonly disks: readonly [string, ...string[]];
+  /** Bytes of an uploaded disk. */
+  readonly diskLimit: number;
   /** Unix socket of the XenStore; undefined for none. */
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
@@ -46,6 +50,8 @@ export const DEFAULTS: ServiceOptions = {
   uploads: join(ROOT, 'var', 'images'),
   cache: join(ROOT, 'var', 'cache'),
   cacheLimit: 512 * MIB,
+  disks: [join(ROOT, 'var', 'disks')],
+  diskLimit: 64 * 1024 * MIB,
   storeSocket: defaultSocket(),
   demo: 'hello',
   bodyLimit: MIB,
@@ -59,6 +65,8 @@ export const USAGE = `npm start -- [options]
   --images <dir>        image directory (guests/images)
   --uploads <dir>       where uploaded images go (var/images)
   --cache <dir>         where unpacked kernels are kept (var/cache)
+  --disks <dir>         directory in which disks of guests may lie; can be given several times (var/disks)
+  --disk-limit <MiB>    size of an uploaded disk (${DEFAULTS.diskLimit / MIB})
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -69,6 +77,8 @@ const OPTIONS = {
   images: { type: 'string' },
   uploads: { type: 'string' },
   cache: { type: 'string' },
+  disks: { type: 'string', multiple: true },
+  'disk-limit': { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -85,10 +95,16 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
     images: values.images ?? DEFAULTS.images,
     uploads: values.uploads ?? DEFAULTS.uploads,
     cache: values.cache ?? DEFAULTS.cache,
+    disks: isFilled(values.disks) ? values.disks : DEFAULTS.disks,
+    diskLimit:
+      wholeNumber('disk-limit', values['disk-limit'], DEFAULTS.diskLimit / MIB, 1, 2 ** 24) * MIB,
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };
 }
+
+const isFilled = (list: string[] | undefined): list is [string, ...string[]] =>
+  list !== undefined && list.length > 0;
 
 const unlessNone = (value: string | undefined): string | undefined =>
   value === 'none' ? undefined : value;

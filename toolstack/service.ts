@@ -7,6 +7,7 @@ import { XenstoreClient } from '../xenstore/client/client.js';
 import { inProcessChannel } from '../xenstore/transport/in-process.js';
 import { listenOnSocket, type SocketTransport } from '../xenstore/transport/unix-socket.js';
 import { buildApp } from './app.js';
+import { DiskFolders } from './domains/disk-folders.js';
 import { Domains } from './domains/domains.js';
 import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
@@ -49,11 +50,20 @@ export async function startService(
   const store = new XenstoreClient(inProcessChannel(server, { label: 'toolstack' }));
   const socket = options.storeSocket && (await listenOnSocket(server, options.storeSocket));
   const images = new Images(options); // kernels and RAM disks
+  const disks = new DiskFolders(options); // disk images
   const events = new EventLog(); // what happens to domains, numbered
   const domains = new Domains({ privcmd, store }, images, events); // their life cycle
   const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
   const host = new HostFacts(privcmd, product()); // figures
-  const services = { domains, images, events, trace, host, store: new StoreTree(server, store) };
+  const services = {
+    domains,
+    images,
+    disks,
+    events,
+    trace,
+    host,
+    store: new StoreTree(server, store),
+  };
   const app = await buildApp(services, options); // HTTP and WebSocket
   const url = await listen(app, options.port);
   const close = () => {

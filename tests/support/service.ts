@@ -32,6 +32,7 @@ export async function startTestService(
     memory: 256,
     uploads: join(folder, 'images'),
     cache: join(folder, 'cache'),
+    disks: [join(folder, 'disks')],
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,

@@ -1,5 +1,6 @@
 /** What the API is given to work with. */
 
+import type { DiskFolders } from './disk-folders.js';
 import type { Domains } from './domains.js';
 import type { EventLog } from './event-log.js';
 import type { HostFacts } from './host-facts.js';
@@ -10,6 +11,7 @@ import type { TraceFeed } from './trace-feed.js';
 export interface Services {
   readonly domains: Domains;
   readonly images: Images;
+  readonly disks: DiskFolders;
   readonly events: EventLog;
   readonly host: HostFacts;
   readonly trace: TraceFeed;
