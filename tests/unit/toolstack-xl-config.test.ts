@@ -1,59 +1,159 @@
-/** xl's configuration files: what is read, what is refused by name. */
+/** xl's configuration files: what is read, what is refused by name, what is said and left out. */
 
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../toolstack/cli/client.js';
-import { applyArguments, complete, parseConfig } from '../../toolstack/cli/config.js';
+import { requestOf } from '../../toolstack/cli/config.js';
+import { applyArguments, parseConfig } from '../../toolstack/cli/config-text.js';
+import { parseDisk, parseVif } from '../../toolstack/cli/device-specs.js';
 
 const FILE = `
 # a small guest
-name = "web"
-type = 'pv'
+name = "web"; type = 'pv'
 kernel = "mini-os.gz"      # compressed
 memory = 64
+maxmem = 128
 vcpus=2
 maxvcpus = 4
 root = "/dev/xvda1"
 extra = "console=hvc0 \\"quoted\\""
 on_crash = 'preserve'
 cpu_weight = 0x200
+max_grant_frames = 32
+cpus = "all"
+disk = [
+  'web.img,raw,xvda,rw',   # the system
+  "format=raw, vdev=xvdb, access=ro, target=/data/with,comma.img",
+]
+vif = [ 'mac=00:16:3e:01:02:03,bridge=xenbr0,rate=10Mb/s', '' ]
 `;
+
+const parse = (text: string, ...words: string[]) => {
+  const warnings: string[] = [];
+  const settings = applyArguments(parseConfig(text, 'x.cfg'), words);
+  const request = requestOf(settings, (warning) => warnings.push(warning));
+  return { request, warnings };
+};
+const MINIMAL = 'name = "n"\nkernel = "k"\n';
 
 describe('a configuration file', () => {
   test('becomes the request that creates the domain', () => {
-    expect(complete(parseConfig(FILE, 'web.cfg'))).toEqual({
-      name: 'web',
-      kernel: 'mini-os.gz',
-      memory: 64,
-      vcpus: 2,
-      maxVcpus: 4,
-      cmdline: 'root=/dev/xvda1 console=hvc0 "quoted"',
-      onCrash: 'preserve',
-      weight: 512,
+    expect(parse(FILE)).toEqual({
+      request: {
+        name: 'web',
+        kernel: 'mini-os.gz',
+        memory: 64,
+        maxMemory: 128,
+        vcpus: 2,
+        maxVcpus: 4,
+        cmdline: 'root=/dev/xvda1 console=hvc0 "quoted"',
+        onCrash: 'preserve',
+        weight: 512,
+        maxGrantFrames: 32,
+        disks: [
+          { vdev: 'xvda', target: 'web.img', access: 'rw' },
+          { vdev: 'xvdb', target: '/data/with,comma.img', access: 'ro' },
+        ],
+        vifs: [{ mac: '00:16:3e:01:02:03', bridge: 'xenbr0', rate: '10Mb/s' }, {}],
+      },
+      warnings: [],
     });
   });
 
-  test('is overruled by key=value arguments, in which a bare word is a string', () => {
-    const draft = applyArguments(parseConfig(FILE, 'web.cfg'), ['name=other', 'memory=8']);
-    expect(draft).toMatchObject({ name: 'other', memory: 8, kernel: 'mini-os.gz' });
+  test('is overruled by key=value arguments, in which what is no literal is a string', () => {
+    const { request } = parse(
+      FILE,
+      'name=other',
+      'memory=8',
+      'extra=init=/bin/sh',
+      "disk=['a,,xvda']",
+    );
+    expect(request).toMatchObject({
+      name: 'other',
+      memory: 8,
+      kernel: 'mini-os.gz',
+      cmdline: 'root=/dev/xvda1 init=/bin/sh',
+      disks: [{ vdev: 'xvda', target: 'a' }],
+    });
   });
 
   // biome-ignore format: one row per refusal
   test.each([
-    ['pci = "00:1f.0"',      'x.cfg:1: "pci" is not possible here'],
-    ['type = "hvm"',         'type: only "pv" is possible'],
-    ['name = unquoted',      'x.cfg:1: expected key = "string" or number'],
-    ['memory = "lots"',      'memory must be a number, not "lots"'],
-    ['name = "a',            'x.cfg:1: expected key = "string" or number'],
-    ['import os',            'x.cfg:1: expected key = "string" or number'],
-    ['toString = "x"',       'x.cfg:1: "toString" is not possible here'],
+    ['pci = ["00:1f.0"]',      '"pci" is not possible here: there is no such hardware'],
+    ['type = "hvm"',           'type: only "pv" is possible'],
+    ['builder = "hvm"',        'builder: only "generic" is possible'],
+    ['bootloader = "pygrub"',  'use firmware="pvgrub64"'],
+    ['firmware = "uefi"',      'only "pvgrub64" is possible'],
+    ['firmware = "pvgrub64"',  'firmware and kernel exclude each other'],
+    ['name = unquoted',        'x.cfg:3: expected key = "string", number or [ list ]'],
+    ['memory = "lots"',        'memory must be a number, not "lots"'],
+    ['name = "a',              'x.cfg:3: expected key'],
+    ['import os',              'x.cfg:3: expected key'],
+    ['memory = 6 4',           'x.cfg:3: expected key'],
+    ['disk = [ "a,,xvda" ',    'x.cfg:3: expected key'],
+    ['disk = [ xvda ]',        'x.cfg:3: expected key'],
+    ['disk = "a,,xvda"',       'disk is a list'],
+    ['disk = [ "a" ]',         'disk "a": it has no vdev'],
+    ['disk = [ "a,qcow2,xvda" ]', 'format qcow2 is not possible'],
+    ['disk = [ "a,,xvda,x" ]', 'access x is neither ro nor rw'],
+    ['disk = [ "a,,xvda,r,x" ]', '"x" is one too many'],
+    ['disk = [ "a,,xvda,color=red" ]', '"color" is not possible here'],
+    ['vif = [ "mac" ]',        'vif "mac": "mac" is not possible here'],
+    ['vif = [ "backend=net" ]', '"backend" is not possible here'],
   ])('with the line %s is refused', (line, message) => {
-    expect(() => parseConfig(line, 'x.cfg')).toThrow(new UserError(message));
+    expect(() => parse(`${MINIMAL}${line}`)).toThrow(UserError);
+    expect(() => parse(`${MINIMAL}${line}`)).toThrow(message);
+  });
+
+  // biome-ignore format: one row per warning
+  test.each([
+    ['frobnicate = 1',                       'x.cfg:3: unknown key "frobnicate" is ignored'],
+    ['toString = "x"',                       'x.cfg:3: unknown key "toString" is ignored'],
+    ['vfb = [ "vnc=1" ]',                    'x.cfg:3: vfb has no effect here'],
+    ['on_crash = "coredump-restart"',        'x.cfg:3: no core is dumped'],
+    ['vif = [ "script=vif-bridge" ]',        'vif "script=vif-bridge": script is not used'],
+    ['disk = [ "a,,xvda,w,script=block" ]',  'disk "a,,xvda,w,script=block": script is not run'],
+    ['cmdline="a"\nextra="b"',               'x.cfg:4: extra is ignored, as there is cmdline'],
+  ])('with the line %s is taken, and that said', (line, warning) => {
+    expect(parse(`${MINIMAL}${line}`).warnings).toEqual([warning]);
   });
 
   test.each([
-    [{ kernel: 'k' }, 'name'],
-    [{ name: 'n' }, 'kernel'],
-  ])('%j lacks its %s', (draft, key) => {
-    expect(() => complete(draft)).toThrow(`the domain needs a ${key}`);
+    ['kernel="k"', 'name'],
+    ['name="n"', 'kernel'],
+  ])('%s alone lacks a %s', (text, key) => {
+    expect(() => parse(text)).toThrow(`the domain needs a ${key}`);
+  });
+});
+
+describe('a disk', () => {
+  // biome-ignore format: one row per form
+  test.each([
+    ['/a.img,raw,xvda,rw',                      { target: '/a.img', vdev: 'xvda', access: 'rw' }],
+    ['/a.img,,xvda',                            { target: '/a.img', vdev: 'xvda' }],
+    ['/a.img, raw, xvda, w',                    { target: '/a.img', vdev: 'xvda', access: 'rw' }],
+    ['file:/a.img,xvda,r',                      { target: '/a.img', vdev: 'xvda', access: 'ro' }],
+    ['phy:/dev/vg/lv,hda,w',                    { target: '/dev/vg/lv', vdev: 'hda', access: 'rw' }],
+    ['vdev=xvda,access=ro,target=/a,b=c',       { target: '/a,b=c', vdev: 'xvda', access: 'ro' }],
+    ['/a.iso,,hdc,devtype=cdrom',               { target: '/a.iso', vdev: 'hdc', access: 'ro', cdrom: true }],
+    ['/a.iso,,hdc,cdrom',                       { target: '/a.iso', vdev: 'hdc', access: 'ro', cdrom: true }],
+    ['file:/a.iso,hdc:cdrom,r',                 { target: '/a.iso', vdev: 'hdc', access: 'ro', cdrom: true }],
+    ['/a.img,,xvda,w,no-discard,direct-io-safe', { target: '/a.img', vdev: 'xvda', access: 'rw', discard: false }],
+    ['/a.img,,xvda,w,backendtype=qdisk',        { target: '/a.img', vdev: 'xvda', access: 'rw' }],
+    ['/a.img,,xvda,overlay=',                   { target: '/a.img', vdev: 'xvda', overlay: true }],
+    ['/a.img,,xvda,overlay=work',               { target: '/a.img', vdev: 'xvda', overlay: 'work' }],
+  ])('%s', (spec, disk) => {
+    expect(parseDisk(spec, () => undefined)).toEqual(disk);
+  });
+});
+
+describe('a network interface', () => {
+  // biome-ignore format: one row per form
+  test.each([
+    ['',                                           {}],
+    ['mac=00:16:3e:00:00:01',                      { mac: '00:16:3e:00:00:01' }],
+    ['bridge=lan, ip=10.0.2.20, rate=1MB/s@20ms',  { bridge: 'lan', ip: '10.0.2.20', rate: '1MB/s@20ms' }],
+    ['mtu=9000,type=vif,model=e1000',              { mtu: 9000 }],
+  ])('%s', (spec, vif) => {
+    expect(parseVif(spec, () => undefined)).toEqual(vif);
   });
 });

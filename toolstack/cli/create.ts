@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Domain } from '../schemas/domain.js';
 import { type Client, UserError } from './client.js';
-import { applyArguments, complete, parseConfig } from './config.js';
+import { requestOf } from './config.js';
+import { applyArguments, parseConfig, type Settings } from './config-text.js';
 
 interface CreateOptions {
   readonly console?: true;
@@ -23,13 +24,12 @@ export async function createDomain(
 ): Promise<Domain | undefined> {
   const files = words.filter((word) => !word.includes('='));
   if (files.length > 1) throw new UserError(`one configuration file, not ${files.join(' and ')}`);
-  const draft = files[0] === undefined ? {} : await readConfig(files[0], options.quiet === true);
-  const config = complete(
-    applyArguments(
-      draft,
-      words.filter((word) => word.includes('=')),
-    ),
-  );
+  const [file] = files;
+  const settings = file === undefined ? new Map() : await readConfig(file, options.quiet === true);
+  const assignments = words.filter((word) => word.includes('='));
+  const config = requestOf(applyArguments(settings, assignments), (text) => {
+    if (options.quiet !== true) process.stderr.write(`xl: warning: ${text}\n`);
+  });
   if (options.dryrun) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
     return undefined;
@@ -40,7 +40,7 @@ export async function createDomain(
   return client.json(Domain, 'POST', '/v1/domains', body);
 }
 
-async function readConfig(file: string, quiet: boolean): Promise<ReturnType<typeof parseConfig>> {
+async function readConfig(file: string, quiet: boolean): Promise<Settings> {
   const content = await readFile(file, 'utf8').catch((error: unknown) => {
     throw new UserError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
   });

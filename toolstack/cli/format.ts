@@ -1,7 +1,10 @@
 /** Tables and lines as xl's users know them. */
 
+import { DEVICE_STATES, type DeviceState } from '../schemas/device.js';
+import type { DomainDisk } from '../schemas/disk.js';
 import type { Domain } from '../schemas/domain.js';
 import type { Host } from '../schemas/host.js';
+import type { DomainVif } from '../schemas/vif.js';
 
 const PAGES_PER_MIB = 256;
 
@@ -59,4 +62,67 @@ export function formatInfo(host: Host, url: string): string {
     ['hypervisor_faults',  host.faults],
   ];
   return rows.map(([key, value]) => `${key.padEnd(22)} : ${value}`).join('\n');
+}
+
+/** Numbers of xenbus states, as xl prints them. */
+const stateNumber = (state: DeviceState): number => DEVICE_STATES.indexOf(state);
+
+export function formatDisks(
+  domains: readonly { domid: number; disks: readonly DomainDisk[] }[],
+): string {
+  const rows = domains.flatMap(({ domid, disks }) =>
+    disks.map(({ devid, vdev, access, state, path }) => [
+      String(devid).padEnd(6),
+      vdev.padEnd(8),
+      String(domid).padEnd(6),
+      String(stateNumber(state)).padEnd(5),
+      access.padEnd(4),
+      path,
+    ]),
+  );
+  return ['Vdev   Name     Handle State Mode Image', ...rows.map((row) => row.join(' '))].join(
+    '\n',
+  );
+}
+
+export function formatVifs(vifs: readonly DomainVif[]): string {
+  const rows = vifs.map(({ devid, mac, bridge, state, ip = '-' }) => [
+    String(devid).padEnd(3),
+    mac.padEnd(17),
+    String(stateNumber(state)).padEnd(5),
+    ip.padEnd(15),
+    bridge,
+  ]);
+  return [
+    'Idx Mac Addr.         State Address         Bridge',
+    ...rows.map((row) => row.join(' ')),
+  ].join('\n');
+}
+
+interface VcpuRow {
+  readonly name: string;
+  readonly domid: number;
+  readonly id: number;
+  readonly state: string;
+  readonly cpuSeconds: number;
+}
+
+const VCPU_FLAGS: Readonly<Record<string, string>> = {
+  running: 'r--',
+  runnable: '---',
+  blocked: '-b-',
+  offline: '--p',
+};
+
+export function formatVcpus(vcpus: readonly VcpuRow[]): string {
+  const rows = vcpus.map(({ name, domid, id, state, cpuSeconds }) =>
+    [
+      name.padEnd(32),
+      String(domid).padStart(5),
+      String(id).padStart(5),
+      `  ${VCPU_FLAGS[state] ?? '---'}`,
+      cpuSeconds.toFixed(1).padStart(9),
+    ].join(' '),
+  );
+  return ['Name                                ID  VCPU  State   Time(s)', ...rows].join('\n');
 }

@@ -5,10 +5,13 @@ import { z } from 'zod';
 import { Domain, DomainList } from '../schemas/domain.js';
 import { Host } from '../schemas/host.js';
 import { Client } from './client.js';
+import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
 import { createDomain } from './create.js';
+import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
 import { attach } from './terminal.js';
 import { traceCommand } from './trace.js';
+import { addTuningCommands } from './tuning.js';
 import { waitForEnd } from './wait.js';
 import { addStoreCommands } from './xenstore.js';
 
@@ -24,17 +27,12 @@ export function program(): Command {
   addQueries(xl, client);
   addActions(xl, client);
   addHost(xl, client);
+  addDeviceCommands(xl, client);
+  addTuningCommands(xl, client);
   addStoreCommands(xl, client);
   traceCommand(xl, client);
   return xl;
 }
-
-type Connect = () => Client;
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
-const domainUrl = (id: string, rest = ''): string => `/v1/domains/${encodeURIComponent(id)}${rest}`;
-const readDomain = (client: Client, id: string) => client.json(Domain, 'GET', domainUrl(id));
 
 async function openConsole(client: Client, id: string): Promise<void> {
   const socket = await client.socket(domainUrl(id, '/console'));

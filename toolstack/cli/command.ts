@@ -1,0 +1,16 @@
+/** What xl's verbs share. */
+
+import { Domain } from '../schemas/domain.js';
+import type { Client } from './client.js';
+
+export type Connect = () => Client;
+
+export const print = (text: string): void => void process.stdout.write(`${text}\n`);
+export const printJson = (value: unknown): void => print(JSON.stringify(value, null, 2));
+
+export const domainUrl = (id: string, rest = ''): string =>
+  `/v1/domains/${encodeURIComponent(id)}${rest}`;
+export const readDomain = (client: Client, id: string) => client.json(Domain, 'GET', domainUrl(id));
+
+/** What cannot be honoured and does no harm. */
+export const warn = (text: string): void => void process.stderr.write(`xl: warning: ${text}\n`);

@@ -1,0 +1,75 @@
+/** xl's verbs that change a domain that runs: its vCPUs, memory and name; and its magic keys. */
+
+import type { Command } from 'commander';
+import { Domain, DomainList } from '../schemas/domain.js';
+import { UserError } from './client.js';
+import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
+import { formatVcpus } from './format.js';
+
+const KIB_PER_MIB = 1024;
+/** MiB in each unit that xl takes; kibibytes if there is none. */
+const UNITS: Readonly<Record<string, number>> = {
+  '': 1 / KIB_PER_MIB,
+  b: 1 / KIB_PER_MIB ** 2,
+  k: 1 / KIB_PER_MIB,
+  m: 1,
+  g: KIB_PER_MIB,
+  t: KIB_PER_MIB ** 2,
+};
+
+/** "512m" in MiB, rounded up to a page. */
+function mebibytes(text: string): number {
+  const [, amount, unit = ''] = /^(\d+)([bkmgt]?)$/i.exec(text) ?? [];
+  const factor = UNITS[unit.toLowerCase()];
+  if (amount === undefined || factor === undefined) {
+    throw new UserError(`"${text}" is no amount of memory: 512m, 1g, 65536 (KiB)`);
+  }
+  return Math.ceil(Number(amount) * factor * 256) / 256;
+}
+
+export function addTuningCommands(xl: Command, connect: Connect): void {
+  const change = (id: string, body: object) => connect().json(Domain, 'PATCH', domainUrl(id), body);
+  xl.command('vcpu-set')
+    .description('ask the kernel of a domain to have so many vCPUs online')
+    .argument('<domain>')
+    .argument('<vcpus>')
+    .action(async (id: string, vcpus: string) => void (await change(id, { vcpus: Number(vcpus) })));
+  xl.command('vcpu-list')
+    .description('list the vCPUs of domains')
+    .argument('[domain...]')
+    .option('--json', 'as JSON')
+    .action(async (ids: string[], options: { json?: true }) => {
+      const client = connect();
+      const domains =
+        ids.length > 0
+          ? await Promise.all(ids.map((id) => readDomain(client, id)))
+          : (await client.json(DomainList, 'GET', '/v1/domains')).domains;
+      const vcpus = domains.flatMap(({ name, domid, vcpus: { list } }) =>
+        list.map((vcpu) => ({ name, domid, ...vcpu })),
+      );
+      if (options.json) printJson(vcpus);
+      else print(formatVcpus(vcpus));
+    });
+  xl.command('mem-set')
+    .description('ask the kernel of a domain to hold so much memory')
+    .argument('<domain>')
+    .argument('<memory>', 'KiB, or with a unit: 512m')
+    .action(async (id, memory) => void (await change(id, { memory: mebibytes(memory) })));
+  xl.command('mem-max')
+    .description('set how much memory a domain may hold')
+    .argument('<domain>')
+    .argument('<memory>', 'KiB, or with a unit: 512m')
+    .action(async (id, memory) => void (await change(id, { maxMemory: mebibytes(memory) })));
+  xl.command('rename')
+    .description('rename a domain')
+    .argument('<domain>')
+    .argument('<name>')
+    .action(async (id: string, name: string) => void (await change(id, { name })));
+  xl.command('sysrq')
+    .description('press a magic key: "h" has Linux say which there are')
+    .argument('<domain>')
+    .argument('<key>')
+    .action(async (id: string, key: string) => {
+      await connect().json(Domain, 'POST', domainUrl(id, '/actions/sysrq'), { key });
+    });
+}
