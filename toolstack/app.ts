@@ -11,11 +11,13 @@ import {
 } from 'fastify-type-provider-zod';
 import { consoleRoutes, consoleSocket } from './api/console.js';
 import { diskRoutes } from './api/disks.js';
+import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
 import { eventSocket } from './api/events.js';
 import { refusal } from './api/guard.js';
 import { hostRoutes } from './api/host.js';
 import { imageRoutes } from './api/images.js';
+import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { traceSocket } from './api/trace.js';
@@ -53,6 +55,9 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));
   await app.register(diskRoutes(services));
+  await app.register(domainDiskRoutes(services));
+  await app.register(domainVifRoutes(services));
+  await app.register(networkRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(storeRoutes(services));
   const sockets = [

@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { FastifyInstance } from 'fastify';
+import { createNetwork, type Network } from '../dom0/network/network.js';
 import { Privcmd } from '../dom0/privcmd.js';
 import { XenstoreClient } from '../xenstore/client/client.js';
 import { inProcessChannel } from '../xenstore/transport/in-process.js';
@@ -12,6 +13,7 @@ import { Domains } from './domains/domains.js';
 import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
 import { Images } from './domains/images.js';
+import { Networks, OUTSIDE } from './domains/networks.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
 import { TraceFeed } from './domains/trace-feed.js';
@@ -51,24 +53,31 @@ export async function startService(
   const socket = options.storeSocket && (await listenOnSocket(server, options.storeSocket));
   const images = new Images(options); // kernels and RAM disks
   const disks = new DiskFolders(options); // disk images
+  await disks.sweep();
   const events = new EventLog(); // what happens to domains, numbered
-  const domains = new Domains({ privcmd, store }, images, events); // their life cycle
+  const closedHostPorts: number[] = []; // what guests do not reach at the gateway: the API itself
+  const network = createNetwork({ natSwitch: OUTSIDE, closedHostPorts }); // switches, and a way out for guests
+  const networks = new Networks(network);
+  const host = { dom0: { privcmd, store }, disks, networks };
+  const domains = new Domains(host, images, events); // their life cycle
   const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
-  const host = new HostFacts(privcmd, product()); // figures
+  const facts = new HostFacts(privcmd, product()); // figures
   const services = {
     domains,
     images,
     disks,
+    networks,
     events,
     trace,
-    host,
+    host: facts,
     store: new StoreTree(server, store),
   };
   const app = await buildApp(services, options); // HTTP and WebSocket
   const url = await listen(app, options.port);
+  closedHostPorts.push(Number(new URL(url).port));
   const close = () => {
     end.wanted = true;
-    return shutDown(app, services, socket || undefined, privcmd, machine);
+    return shutDown(app, services, network, socket || undefined, privcmd, machine);
   };
   return { url, services, failed, close };
 }
@@ -90,6 +99,7 @@ function watchMachine(
 async function shutDown(
   app: FastifyInstance,
   { domains, images, trace }: Services,
+  network: Network,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
@@ -98,6 +108,7 @@ async function shutDown(
   trace.close();
   await domains.endAll();
   await images.settled;
+  await network.close();
   await socket?.close();
   await privcmd.call('stop', {}).catch(() => undefined);
   await machine.terminate();

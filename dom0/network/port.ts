@@ -109,6 +109,8 @@ export type CaptureSink = (packet: CapturedPacket) => void;
 /** One per bridge name: "xenbr0" with NAT is the default, others are isolated. */
 export interface Switch {
   readonly name: string;
+  /** In the order in which they were attached. */
+  readonly ports: readonly SwitchPort[];
   /** @throws TypeError for an address that is none, or `antiSpoof` without one: a mistake of the host. */
   attach(owner: PortOwner, options: AttachOptions): SwitchPort;
   /**

@@ -14,6 +14,7 @@ beforeAll(async () => {
 afterAll(() => service.close());
 
 const hello = { name: 'hello', kernel: 'hello' };
+const disk = { vdev: 'xvda', target: 'some.img' };
 const create = (body: unknown) => service.request('POST', '/v1/domains', body);
 const freeFrames = async (): Promise<number> =>
   (await service.request('GET', '/v1/host')).json.memory.freeFrames;
@@ -60,6 +61,33 @@ describe('POST /v1/domains refuses', () => {
     ['an image that is not there', { ...hello, kernel: 'nothing' },        '/kernel'],
     ['a path out of the images',  { ...hello, kernel: '../../package.json' }, '/kernel'],
     ['an absolute path',          { ...hello, kernel: '/etc/passwd' },     '/kernel'],
+    ['less memory at most than at first', { ...hello, memory: 8, maxMemory: 4 }, '/maxMemory'],
+    ['no grant table',            { ...hello, maxGrantFrames: 0 },         '/maxGrantFrames'],
+    ['disks that are no list',    { ...hello, disks: 'xvda' },             '/disks'],
+    ['a disk without a target',   { ...hello, disks: [{ vdev: 'xvda' }] }, '/disks/0/target'],
+    ['a disk without a name',     { ...hello, disks: [{ target: 'a' }] },  '/disks/0/vdev'],
+    ['a disk of no such name',    { ...hello, disks: [{ ...disk, vdev: 'xvd0' }] }, '/disks/0/vdev'],
+    ['a disk beyond the last',    { ...hello, disks: [{ ...disk, vdev: 'hdz' }] },  '/disks/0/vdev'],
+    ['two disks of one name',     { ...hello, disks: [disk, disk] },       '/disks/1/vdev'],
+    ['a disk of another format',  { ...hello, disks: [{ ...disk, format: 'vhd' }] }, '/disks/0/format'],
+    ['a disk with other access',  { ...hello, disks: [{ ...disk, access: 'x' }] }, '/disks/0/access'],
+    ['a CD-ROM to be written',    { ...hello, disks: [{ ...disk, cdrom: true, access: 'rw' }] }, '/disks/0/access'],
+    ['an overlay of no use',      { ...hello, disks: [{ ...disk, access: 'ro', overlay: true }] }, '/disks/0/overlay'],
+    ['an overlay elsewhere',      { ...hello, disks: [{ ...disk, overlay: '../x' }] }, '/disks/0/overlay'],
+    ['an unknown field of a disk', { ...hello, disks: [{ ...disk, size: 1 }] }, '/disks/0/size'],
+    ['a disk that is not there',  { ...hello, disks: [{ ...disk, target: 'nothing' }] }, '/disks/0/target'],
+    ['a disk from elsewhere',     { ...hello, disks: [{ ...disk, target: '/etc/passwd' }] }, '/disks/0/target'],
+    ['a disk by a way out',       { ...hello, disks: [{ ...disk, target: '../../etc/passwd' }] }, '/disks/0/target'],
+    ['a disk that is a directory', { ...hello, disks: [{ ...disk, target: '.' }] }, '/disks/0/target'],
+    ['too many disks',            { ...hello, disks: Array(33).fill(disk) }, '/disks'],
+    ['a MAC that is none',        { ...hello, vifs: [{ mac: '1:2:3' }] },  '/vifs/0/mac'],
+    ['a multicast MAC',           { ...hello, vifs: [{ mac: '01:00:00:00:00:01' }] }, '/vifs/0/mac'],
+    ['a bridge with a slash',     { ...hello, vifs: [{ bridge: 'a/b' }] }, '/vifs/0/bridge'],
+    ['a rate that is none',       { ...hello, vifs: [{}, { rate: 'fast' }] }, '/vifs/1/rate'],
+    ['a rate of nothing',         { ...hello, vifs: [{ rate: '1b/s@1us' }] }, '/vifs/0/rate'],
+    ['an address outside',        { ...hello, vifs: [{ ip: '192.168.1.1' }] }, '/vifs/0/ip'],
+    ['an address that is none',   { ...hello, vifs: [{ ip: 'here' }] },    '/vifs/0/ip'],
+    ['an unknown field of a vif', { ...hello, vifs: [{ script: 'x' }] },   '/vifs/0/script'],
     ['a missing ramdisk',         { ...hello, ramdisk: 'nothing' },        '/ramdisk'],
   ])('%s', async (_what, body, pointer) => {
     expectProblem(await create(body), 400, pointer);
@@ -105,6 +133,139 @@ describe('POST /v1/domains refuses', () => {
     // The name is free again.
     expect((await create({ ...hello, memory: 4 })).status).toBe(201);
     await service.request('DELETE', '/v1/domains/hello');
+  });
+});
+
+describe('a domain that exists', () => {
+  const change = (body: unknown) => service.request('PATCH', '/v1/domains/hello', body);
+  beforeAll(async () => {
+    await service.request('POST', '/v1/disks', { name: 'some.img', size: 1024 * 1024 });
+    await create({ ...hello, memory: 4, maxMemory: 8, maxVcpus: 2 });
+  });
+  afterAll(async () => {
+    await service.request('DELETE', '/v1/domains/hello');
+    await service.request('DELETE', '/v1/disks/some.img');
+  });
+
+  // biome-ignore format: one row per mistake
+  test.each<[string, unknown, string]>([
+    ['to nothing',               {},                     ''],
+    ['what cannot be changed',   { kernel: 'x' },        '/kernel'],
+    ['to no vCPU',               { vcpus: 0 },           '/vcpus'],
+    ['to more vCPUs than it has', { vcpus: 3 },          '/vcpus'],
+    ['to more memory',           { memory: 9 },          '/memory'],
+    ['to a part of a page',      { memory: 1.0001 },     '/memory'],
+    ['to less than its memory',  { maxMemory: 2 },       '/maxMemory'],
+    ['to more than it was made for', { maxMemory: 1024 }, '/maxMemory'],
+    ['to a name that is none',   { name: 'a/b' },        '/name'],
+    ['to no weight',             { weight: 0 },          '/weight'],
+  ])('is not changed %s', async (_what, body, pointer) => {
+    expectProblem(await change(body), 400, pointer);
+  });
+
+  // biome-ignore format: one row per request
+  test.each<[string, string, unknown, number, string?]>([
+    ['POST',   'disks',              { vdev: 'xvda' },                     400, '/target'],
+    ['POST',   'disks',              { vdev: 'xvda', target: 'nothing' },  400, '/target'],
+    ['POST',   'disks',              { vdev: 'hdz', target: 'some.img' },  400, '/vdev'],
+    ['GET',    'disks/xvda',         undefined,                            404],
+    ['DELETE', 'disks/xvda',         undefined,                            404],
+    ['DELETE', 'disks/xvda?force=x', undefined,                            400, '?force'],
+    ['POST',   'vifs',               { mac: 'x' },                         400, '/mac'],
+    ['GET',    'vifs/0',             undefined,                            404],
+    ['GET',    'vifs/x',             undefined,                            400, ':devid'],
+    ['GET',    'vifs/0/capture',     undefined,                            404],
+    ['DELETE', 'vifs/0',             undefined,                            404],
+    ['POST',   'actions/sysrq',      {},                                   400, '/key'],
+    ['POST',   'actions/sysrq',      { key: 'hh' },                        400, '/key'],
+  ])('%s %s %j: %i', async (method, path, body, status, pointer) => {
+    expectProblem(await service.request(method, `/v1/domains/hello/${path}`, body), status, pointer);
+  });
+
+  // biome-ignore format: one row per request
+  test.each<[string, string, unknown, number, string?]>([
+    ['GET',    '/v1/networks/none',              undefined,                       404],
+    ['POST',   '/v1/networks/xenbr0/forwards',   {},                              400, '/guestAddress'],
+    ['POST',   '/v1/networks/xenbr0/forwards',   { guestAddress: '10.0.2.15' },   400, '/guestPort'],
+    ['POST',   '/v1/networks/xenbr0/forwards',   { guestAddress: '10.9.9.9', guestPort: 1 }, 400, '/guestAddress'],
+    ['POST',   '/v1/networks/xenbr0/forwards',   { guestAddress: '10.0.2.15', guestPort: 1, hostAddress: '0.0.0.0' }, 400, '/hostAddress'],
+    ['DELETE', '/v1/networks/xenbr0/forwards/7', undefined,                       404],
+    ['DELETE', '/v1/networks/xenbr0/forwards/x', undefined,                       400, ':id'],
+    ['GET',    '/v1/networks/none/forwards',     undefined,                       404],
+  ])('%s %s %j: %i', async (method, path, body, status, pointer) => {
+    expectProblem(await service.request(method, path, body), status, pointer);
+  });
+
+  test('has its disk to itself; readers may share one', async () => {
+    const attach = (id: string, access: string) =>
+      service.request('POST', `/v1/domains/${id}/disks`, { ...disk, access });
+    expect((await create({ ...hello, name: 'other', memory: 4 })).status).toBe(201);
+    const free = await freeFrames();
+    expect((await attach('hello', 'rw')).status).toBe(201);
+    expectProblem(await attach('hello', 'ro'), 409, '/vdev');
+    expectProblem(await attach('other', 'ro'), 409, '/target');
+    expectProblem(
+      await create({ ...hello, name: 'third', memory: 4, disks: [disk] }),
+      409,
+      '/target',
+    );
+    expectProblem(await service.request('DELETE', '/v1/disks/some.img'), 409);
+    expect((await service.request('DELETE', '/v1/domains/hello/disks/xvda')).status).toBe(204);
+    expect((await attach('hello', 'ro')).status).toBe(201);
+    expect((await attach('other', 'ro')).status).toBe(201);
+    expect((await service.request('GET', '/v1/disks')).json.disks).toMatchObject([{ inUse: true }]);
+    for (const id of ['hello', 'other']) {
+      await service.request('DELETE', `/v1/domains/${id}/disks/xvda?force=true`);
+    }
+    expect((await service.request('GET', '/v1/disks')).json.disks).toMatchObject([
+      { inUse: false },
+    ]);
+    expect(await freeFrames()).toBe(free);
+    const store = await service.request('GET', '/v1/xenstore/local/domain/0/backend/vbd');
+    expect(store.json.children).toEqual([]);
+    await service.request('DELETE', '/v1/domains/other');
+  });
+
+  test('has its MAC to itself, and gives it back', async () => {
+    const mac = '00:16:3e:00:00:07';
+    const attach = () => service.request('POST', '/v1/domains/hello/vifs', { mac });
+    expect((await attach()).json).toMatchObject({ devid: 0, mac, bridge: 'xenbr0' });
+    expectProblem(await attach(), 409, '/mac');
+    const ports = async () => (await service.request('GET', '/v1/networks/xenbr0')).json.ports;
+    expect((await ports()).map(({ name }: { name: string }) => name)).toContainEqual(
+      expect.stringMatching(/^vif\d+\.0$/),
+    );
+    await service.request('DELETE', '/v1/domains/hello/vifs/0?force=true');
+    expect((await attach()).status).toBe(201);
+    await service.request('DELETE', '/v1/domains/hello/vifs/0?force=true');
+  });
+
+  test('is changed, and the store and its figures say so', async () => {
+    const { json } = await change({
+      name: 'renamed',
+      vcpus: 2,
+      memory: 3,
+      maxMemory: 6,
+      weight: 512,
+      cap: 50,
+    });
+    expect(json).toMatchObject({
+      name: 'renamed',
+      weight: 512,
+      cap: 50,
+      memory: { targetPages: 3 * 256 },
+    });
+    const read = async (path: string) =>
+      (await service.request('GET', `/v1/xenstore/local/domain/${json.domid}/${path}`)).json.value;
+    expect(await read('cpu/1/availability')).toBe('online');
+    expect(await read('memory/target')).toBe('3072');
+    expect(await read('memory/static-max')).toBe('6144');
+    expect(await read('name')).toBe('renamed');
+    const { domains } = (await service.request('GET', '/v1/domains')).json;
+    expect(domains.map(({ name }: { name: string }) => name)).toEqual(['renamed']);
+    expect((await service.request('PATCH', '/v1/domains/renamed', { name: 'hello' })).status).toBe(
+      200,
+    );
   });
 });
 

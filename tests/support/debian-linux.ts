@@ -8,10 +8,16 @@ import { initramfs } from './initramfs.js';
 
 const MIB = 1024 * 1024;
 
-/** The kernel as the hypervisor takes it, and a root file system whose init loads the modules in that order. */
-export async function debianLinux(
-  modules: readonly string[],
-): Promise<{ kernel: Uint8Array; ramdisk: Uint8Array }> {
+/** Sets what DHCP has given: for busybox's udhcpc. */
+const DHCP_SCRIPT = `#!/bin/sh
+[ "$1" = bound ] || exit 0
+busybox ifconfig $interface $ip netmask $subnet
+busybox route add default gw $router
+echo nameserver $dns > /etc/resolv.conf
+`;
+
+/** A root file system whose init loads the modules in that order. */
+export function debianRamdisk(modules: readonly string[]): Uint8Array {
   const files = modules.map((name): [string, Uint8Array] => [
     `tmp/${basename(name)}.ko`,
     readFileSync(kernelModule(name)),
@@ -26,8 +32,14 @@ export async function debianLinux(
     'exec setsid -c sh',
     '',
   ].join('\n');
-  return {
-    kernel: await unpack(readFileSync(KERNEL), 128 * MIB),
-    ramdisk: initramfs(readFileSync(BUSYBOX), init, Object.fromEntries(files)),
-  };
+  const scripts = { 'bin/dhcp': DHCP_SCRIPT };
+  return initramfs(readFileSync(BUSYBOX), init, { ...scripts, ...Object.fromEntries(files) });
+}
+
+/** The kernel as the hypervisor takes it, and its root file system. */
+export async function debianLinux(
+  modules: readonly string[],
+): Promise<{ kernel: Uint8Array; ramdisk: Uint8Array }> {
+  const kernel = await unpack(readFileSync(KERNEL), 128 * MIB);
+  return { kernel, ramdisk: debianRamdisk(modules) };
 }

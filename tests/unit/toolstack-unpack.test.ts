@@ -3,11 +3,12 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import lzma from 'lzma-native';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ImageCache } from '../../toolstack/domains/image-cache.js';
+import { Images } from '../../toolstack/domains/images.js';
 import { unpack } from '../../toolstack/domains/unpack.js';
 import { UnpackedImages } from '../../toolstack/domains/unpacked-images.js';
 import { bzImage, withSize } from '../support/bzimage.js';
@@ -187,7 +188,16 @@ describe('unpacked images', () => {
 const debian = readdirSync('/boot').find((name) => /^vmlinuz-.*-amd64$/.test(name));
 const path = `/boot/${debian ?? 'vmlinuz-amd64'}`;
 testWithPeer('linux-image-amd64', [path], 'Debian’s kernel, packed with XZ and BCJ', async () => {
-  const kernel = Buffer.from(await unpack(readFileSync(path), 512 * 1024 * 1024));
+  const images = new Images({
+    images: '/boot',
+    uploads: join(folder, 'uploads'),
+    cache: join(folder, 'kernels'),
+    unpackedLimit: 512 * 1024 * 1024,
+    cacheLimit: 512 * 1024 * 1024,
+  });
+  const { bytes } = await images.load(basename(path), 'kernel');
+  await images.settled;
+  const kernel = Buffer.from(bytes.buffer);
   expect(kernel.toString('latin1', 0, 4)).toBe('\x7fELF');
   expect(kernel.length).toBeGreaterThan(30_000_000);
   expect(kernel.includes('Linux version 6.')).toBe(true);

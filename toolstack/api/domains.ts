@@ -4,11 +4,13 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Services } from '../domains/services.js';
 import {
   Domain,
+  DomainChange,
   DomainCreate,
   DomainId,
   DomainList,
   DomainListQuery,
   ShutdownRequest,
+  SysrqRequest,
 } from '../schemas/domain.js';
 import { none, refusals } from './responses.js';
 
@@ -72,6 +74,20 @@ export const domainRoutes =
         return reply.code(204).send(undefined);
       },
     );
+    app.patch(
+      '/v1/domains/:id',
+      {
+        schema: {
+          tags,
+          summary: 'Change the name, vCPUs, memory or share of a domain',
+          params,
+          body: DomainChange,
+          response: { 200: Domain, ...refusals(400, 404, 409) },
+        },
+      },
+      async (request) =>
+        domains.run({ kind: 'change', id: request.params.id, change: request.body }),
+    );
     await app.register(actionRoutes(domains));
   };
 
@@ -92,6 +108,20 @@ const actionRoutes =
         async (request) => domains.run({ kind, id: request.params.id }),
       );
     }
+    app.post(
+      '/v1/domains/:id/actions/sysrq',
+      {
+        schema: {
+          tags,
+          summary: 'Press a magic key',
+          params,
+          body: SysrqRequest,
+          response: { 200: Domain, ...refusals(400, 404, 409) },
+        },
+      },
+      async (request) =>
+        domains.run({ kind: 'sysrq', id: request.params.id, key: request.body.key }),
+    );
     for (const kind of ['shutdown', 'reboot'] as const) {
       app.post(
         `/v1/domains/:id/actions/${kind}`,

@@ -1,9 +1,10 @@
 /** Building and tearing down one incarnation of a domain: image, hypervisor, dom0's side, in this order and back. */
 
 import { CONSOLE_LIMIT } from '../../dom0/console.js';
+import type { DeviceEvent } from '../../dom0/device.js';
 import { connectGuest, type Dom0, disconnectGuest } from '../../dom0/guest.js';
 import type { GuestFacts } from '../../dom0/guest-nodes.js';
-import type { CreatedDomain } from '../../hypervisor/public/privcmd.js';
+import type { CreateDomain, CreatedDomain } from '../../hypervisor/public/privcmd.js';
 import type { DomainCreate } from '../schemas/domain.js';
 import type { Images } from './images.js';
 import type { DomainRecord } from './record.js';
@@ -11,8 +12,16 @@ import type { DomainRecord } from './record.js';
 const PAGES_PER_MIB = 256;
 const KIB_PER_MIB = 1024;
 
-/** Builds the domain, paused. What it took is given back if a step fails, and the step's error thrown. */
-export async function buildDomain(dom0: Dom0, images: Images, record: DomainRecord): Promise<void> {
+/**
+ * Builds the domain, paused. What it took is given back if a step fails, and the step's error thrown.
+ * @param tell hears of its devices.
+ */
+export async function buildDomain(
+  dom0: Dom0,
+  images: Images,
+  record: DomainRecord,
+  tell: (event: DeviceEvent) => void,
+): Promise<void> {
   const { config } = record;
   const [kernel, ramdisk] = await Promise.all([
     images.load(config.kernel, 'kernel'),
@@ -21,10 +30,12 @@ export async function buildDomain(dom0: Dom0, images: Images, record: DomainReco
   const created = await dom0.privcmd.call('createdomain', {
     handle: record.uuid,
     memoryPages: config.memory * PAGES_PER_MIB,
+    maxPages: (config.maxMemory ?? config.memory) * PAGES_PER_MIB,
     vcpus: config.vcpus,
     maxVcpus: config.maxVcpus ?? config.vcpus,
     weight: config.weight,
     cap: config.cap,
+    ...limits(config),
     kernel: kernel.bytes,
     kernelName: kernel.name,
     ...(ramdisk && { ramdisk: ramdisk.bytes, ramdiskName: ramdisk.name }),
@@ -34,8 +45,13 @@ export async function buildDomain(dom0: Dom0, images: Images, record: DomainReco
   record.domid = created.domid;
   try {
     record.guest = await connectGuest(dom0, guestFacts(record, config, created), record.console);
+    if (record.devices.any) await record.devices.attach(created.domid, tell);
   } catch (error) {
-    await dom0.privcmd.call('destroydomain', { domid: created.domid }).catch(() => undefined);
+    if (record.guest === undefined) {
+      await dom0.privcmd.call('destroydomain', { domid: created.domid }).catch(() => undefined);
+    } else {
+      await tearDown(dom0, record);
+    }
     throw error;
   }
 }
@@ -45,10 +61,21 @@ export async function tearDown(dom0: Dom0, record: DomainRecord): Promise<void> 
   const { guest, domid } = record;
   if (guest === undefined) return;
   record.guest = undefined;
+  if (record.devices.any) await record.devices.detach();
   const last = dom0.privcmd.call('getdomaininfo', { domid }).catch(() => undefined);
   await disconnectGuest(dom0, guest);
   record.lastInfo = (await last) ?? record.lastInfo;
   await dom0.privcmd.call('destroydomain', { domid });
+}
+
+/** What the hypervisor has defaults for. */
+function limits(config: DomainCreate): Partial<CreateDomain> {
+  const { maxGrantFrames, maxMaptrackFrames, maxEventChannels } = config;
+  return {
+    ...(maxGrantFrames !== undefined && { maxGrantFrames }),
+    ...(maxMaptrackFrames !== undefined && { maxMaptrackFrames }),
+    ...(maxEventChannels !== undefined && { maxEventChannels }),
+  };
 }
 
 function guestFacts(
@@ -56,13 +83,12 @@ function guestFacts(
   config: DomainCreate,
   created: CreatedDomain,
 ): GuestFacts {
-  const memoryKib = config.memory * KIB_PER_MIB;
   return {
     ...created,
     uuid: record.uuid,
     name: record.name,
-    memoryKib,
-    maxMemoryKib: memoryKib,
+    memoryKib: config.memory * KIB_PER_MIB,
+    maxMemoryKib: (config.maxMemory ?? config.memory) * KIB_PER_MIB,
     vcpus: config.vcpus,
     maxVcpus: config.maxVcpus ?? config.vcpus,
     consoleLimit: CONSOLE_LIMIT,

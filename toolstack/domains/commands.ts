@@ -1,6 +1,8 @@
 /** Everything that can be done to a domain: the one vocabulary behind REST, WebSocket and command line. */
 
-import type { DomainCreate, ShutdownRequest } from '../schemas/domain.js';
+import type { DiskConfig } from '../schemas/disk.js';
+import type { DomainChange, DomainCreate, ShutdownRequest } from '../schemas/domain.js';
+import type { VifConfig } from '../schemas/vif.js';
 
 /** `id` is a domid, a name or a uuid. */
 export type DomainCommand =
@@ -15,4 +17,23 @@ export type DomainCommand =
   /** Asks the kernel to power off; legal until it has shut down. */
   | { readonly kind: 'shutdown'; readonly id: string; readonly request: ShutdownRequest }
   /** Asks the kernel to reboot; legal until it has shut down. */
-  | { readonly kind: 'reboot'; readonly id: string; readonly request: ShutdownRequest };
+  | { readonly kind: 'reboot'; readonly id: string; readonly request: ShutdownRequest }
+  /** Changes what can be changed of a domain that has not stopped. */
+  | { readonly kind: 'change'; readonly id: string; readonly change: DomainChange }
+  /** Presses a magic key; legal until the domain has shut down. */
+  | { readonly kind: 'sysrq'; readonly id: string; readonly key: string }
+  /** Attach and detach devices; legal until the domain has shut down. What is attached comes back after a reboot. */
+  | { readonly kind: 'attach-disk'; readonly id: string; readonly disk: DiskConfig }
+  | {
+      readonly kind: 'detach-disk';
+      readonly id: string;
+      readonly vdev: string;
+      readonly force: boolean;
+    }
+  | { readonly kind: 'attach-vif'; readonly id: string; readonly vif: VifConfig }
+  | {
+      readonly kind: 'detach-vif';
+      readonly id: string;
+      readonly devid: number;
+      readonly force: boolean;
+    };

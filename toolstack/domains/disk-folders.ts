@@ -14,6 +14,8 @@ import { CommandError } from './errors.js';
 
 /** Bytes of the blocks that `stat` counts. */
 const STAT_BLOCK = 512;
+/** What the disk of a named overlay is called behind its name. */
+const OVERLAY = '.overlay';
 /** Files that are no images: those under way, and notes. */
 const HIDDEN = /(^|\/)(\.|README\.md$)/;
 
@@ -88,7 +90,7 @@ export class DiskFolders {
     await mkdir(folder, { recursive: true });
     const path = join(folder, name);
     if (existsSync(path)) throw existsAlready({ code: 'EEXIST' }, name);
-    const temporary = join(folder, `.${randomUUID()}`);
+    const temporary = join(folder, temporaryName());
     try {
       const file = createWriteStream(temporary, { flags: 'wx', mode: 0o600 });
       await pipeline(source, limited(this.#limit), file);
@@ -133,6 +135,26 @@ export class DiskFolders {
     throw this.#refusal(target, pointer, what);
   }
 
+  /**
+   * Where a disk keeps what is written to it, if not in its image.
+   * @param name of a disk that outlives the domain; true for one that does not.
+   */
+  async overlayPath(name: string | true): Promise<string> {
+    const [folder] = this.#folders;
+    await mkdir(folder, { recursive: true });
+    return join(folder, name === true ? temporaryName() : `${name}${OVERLAY}`);
+  }
+
+  /** Removes what an earlier service that did not end well has left. */
+  async sweep(): Promise<void> {
+    const [folder] = this.#folders;
+    for (const name of await readdir(folder).catch(() => [])) {
+      const [, pid] = /^\.temporary-(\d+)-/.exec(name) ?? [];
+      if (pid !== undefined && !isRunning(Number(pid)))
+        await rm(join(folder, name), { force: true });
+    }
+  }
+
   /** Marks a file as a domain's. @returns how to let go of it. */
   hold(path: string): () => void {
     this.#users.set(path, (this.#users.get(path) ?? 0) + 1);
@@ -172,6 +194,17 @@ export class DiskFolders {
       if (real !== undefined && path.startsWith(real + sep)) return true;
     }
     return false;
+  }
+}
+
+/** Names a file that is of no use once this process has ended. */
+const temporaryName = (): string => `.temporary-${process.pid}-${randomUUID()}`;
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

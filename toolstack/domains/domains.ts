@@ -6,13 +6,18 @@
 import { randomUUID } from 'node:crypto';
 import { Console } from '../../dom0/console.js';
 import { requestShutdown } from '../../dom0/control.js';
+import type { DeviceEvent, DeviceEventKind } from '../../dom0/device.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import type { DomainNotice } from '../../dom0/privcmd.js';
 import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
+import type { DomainDisk } from '../schemas/disk.js';
 import type { Domain, DomainCreate, ShutdownReason, ShutdownRequest } from '../schemas/domain.js';
 import type { DomainEvent } from '../schemas/event.js';
+import type { DomainVif } from '../schemas/vif.js';
+import { type Alteration, alterDomain } from './alterations.js';
 import { buildDomain, tearDown } from './builder.js';
 import type { DomainCommand } from './commands.js';
+import { type DeviceHost, DomainDevices } from './domain-devices.js';
 import { CommandError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
@@ -22,18 +27,27 @@ import { Registry } from './registry.js';
 const MS = 1000;
 /** Why a domain crashed that the hypervisor had nothing to say about. */
 const OWN_CRASH = 'its kernel said so itself: sched_op(shutdown, crash)';
+const DEVICE_EVENTS: Readonly<Record<DeviceEventKind, DomainEvent['kind']>> = {
+  connected: 'device-connected',
+  closed: 'device-closed',
+  'io-error': 'device-failed',
+  'protocol-error': 'device-failed',
+};
 /** A domain that stops sooner than this after its start is restarted only then: a loop of reboots must not eat the host. */
 const SHORTEST_LIFE_MS = 1000;
 
 export class Domains {
   readonly #dom0: Dom0;
+  readonly #host: DeviceHost;
   readonly #images: Images;
   readonly #events: EventLog;
   readonly #registry = new Registry();
   readonly #turns = new WeakMap<DomainRecord, Promise<unknown>>();
 
-  constructor(dom0: Dom0, images: Images, events: EventLog) {
+  constructor(host: DeviceHost, images: Images, events: EventLog) {
+    const { dom0 } = host;
     this.#dom0 = dom0;
+    this.#host = host;
     this.#images = images;
     this.#events = events;
     dom0.privcmd.onDomain((notice) => this.#notice(notice));
@@ -54,6 +68,8 @@ export class Domains {
         return this.#ask(this.#registry.require(command.id), 'poweroff', command.request);
       case 'reboot':
         return this.#ask(this.#registry.require(command.id), 'reboot', command.request);
+      default:
+        return this.#alter(this.#registry.require(command.id), command);
     }
   }
 
@@ -76,6 +92,24 @@ export class Domains {
   /** The domain of that name or uuid, if there is one now. */
   domidOf(id: string): number | undefined {
     return this.#registry.lookup(id)?.domid;
+  }
+
+  disks(id: string): DomainDisk[] {
+    return this.#registry.require(id).devices.disks();
+  }
+
+  disk(id: string, vdev: string): DomainDisk {
+    return this.#registry.require(id).devices.disk(vdev);
+  }
+
+  vifs(id: string): DomainVif[] {
+    const { devices, uuid } = this.#registry.require(id);
+    return devices.vifs(uuid);
+  }
+
+  vif(id: string, devid: number): DomainVif {
+    const { devices, uuid } = this.#registry.require(id);
+    return devices.vif(uuid, devid);
   }
 
   console(id: string): Console {
@@ -101,10 +135,12 @@ export class Domains {
     await Promise.allSettled(this.#registry.live().map((record) => this.#destroy(record)));
   }
 
-  async #create(config: DomainCreate): Promise<Domain> {
+  /** @param devices that it takes over; those of its configuration if there are none. */
+  async #create(config: DomainCreate, devices?: DomainDevices): Promise<Domain> {
     const uuid = (config.uuid ?? randomUUID()).toLowerCase();
     const record: DomainRecord = {
       config,
+      devices: devices ?? new DomainDevices(this.#host),
       console: new Console(),
       name: config.name,
       uuid,
@@ -115,9 +151,14 @@ export class Domains {
     this.#registry.add(record);
     return this.#exclusive(record, async () => {
       try {
+        const { disks, vifs } = config;
+        if (devices === undefined && disks.length + vifs.length > 0) {
+          await record.devices.plan(disks, vifs);
+        }
         await this.#start(record);
       } catch (error) {
         this.#registry.drop(record);
+        await record.devices.forget();
         throw error;
       }
       this.#record('created', record);
@@ -127,7 +168,7 @@ export class Domains {
 
   /** Builds an incarnation and lets it run, unless it is to be left paused. */
   async #start(record: DomainRecord): Promise<void> {
-    await buildDomain(this.#dom0, this.#images, record);
+    await buildDomain(this.#dom0, this.#images, record, (event) => this.#heard(record, event));
     record.createdAt = new Date();
     const running = record.config.paused ? undefined : this.#call('unpausedomain', record);
     await Promise.all([running, this.#info(record)]);
@@ -144,6 +185,7 @@ export class Domains {
 
   async #end(record: DomainRecord): Promise<void> {
     await tearDown(this.#dom0, record);
+    await record.devices.forget();
     record.endedAt = new Date();
     this.#registry.end(record);
     record.console.end();
@@ -184,6 +226,24 @@ export class Domains {
     });
   }
 
+  /** Changes what it is, or what it has. */
+  #alter(record: DomainRecord, command: Alteration): Promise<Domain> {
+    return this.#exclusive(record, async () => {
+      await this.#requireState(record, ['running', 'blocked', 'paused'], 'changed');
+      if (command.kind === 'change' && command.change.name !== undefined) {
+        this.#registry.requireFree('name', command.change.name, record);
+      }
+      const tell = (event: DeviceEvent): void => this.#heard(record, event);
+      const { kind, ...what } = await alterDomain(this.#dom0, record, command, tell);
+      this.#record(kind, record, what);
+      return this.#describe(record);
+    });
+  }
+
+  #heard(record: DomainRecord, { kind, device, detail }: DeviceEvent): void {
+    this.#record(DEVICE_EVENTS[kind], record, { device, detail });
+  }
+
   /** Writes control/shutdown and lets an event tell if the kernel does not notice in time. */
   async #askKernel(
     record: DomainRecord,
@@ -197,7 +257,7 @@ export class Domains {
       (answered) => {
         if (answered || record.domid !== domid || record.guest === undefined) return;
         const detail = `control/shutdown "${action}" was not acknowledged within ${timeout} s`;
-        this.#record('unresponsive', record, detail);
+        this.#record('unresponsive', record, { detail });
       },
       () => undefined,
     );
@@ -245,10 +305,12 @@ export class Domains {
 
   /** The dead one steps aside for the post-mortem; its successor gets name and uuid. */
   async #renameRestart(record: DomainRecord): Promise<void> {
-    const { name, uuid, config } = record;
+    const { name, uuid, config, devices } = record;
     record.name = `${name}-${record.domid}`;
     record.uuid = randomUUID();
-    await this.#create({ ...config, name, uuid });
+    await devices.detach();
+    record.devices = new DomainDevices(this.#host);
+    await this.#create({ ...config, name, uuid }, devices);
   }
 
   /** Throws `wrong-state`, naming the state and those in which it would be allowed. */
@@ -278,7 +340,11 @@ export class Domains {
     return this.#dom0.privcmd.call(op, { domid });
   }
 
-  #record(kind: DomainEvent['kind'], record: DomainRecord, detail = record.detail): void {
+  #record(
+    kind: DomainEvent['kind'],
+    record: DomainRecord,
+    { device, detail = record.detail }: Pick<Partial<DomainEvent>, 'device' | 'detail'> = {},
+  ): void {
     const { domid, uuid, name, state, shutdownReason } = describeDomain(record);
     const reason: ShutdownReason | undefined = shutdownReason;
     this.#events.record({
@@ -287,6 +353,7 @@ export class Domains {
       uuid,
       name,
       state,
+      ...(device !== undefined && { device }),
       ...(reason && { reason }),
       ...(detail && { detail }),
     });

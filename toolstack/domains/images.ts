@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
@@ -67,12 +67,10 @@ export class Images {
    */
   async load(name: string, field: 'kernel' | 'ramdisk'): Promise<LoadedImage> {
     const { path, bytes: size } = this.#find(name, field);
-    const bytes = size > READ_AT_ONCE ? await readShared(path) : readFileSync(path);
-    if (field === 'kernel') {
-      const packed = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-      if (isPacked(packed)) return this.#unpack(packed, field);
-    }
-    return { bytes, name: await hashOf(bytes) };
+    if (field === 'ramdisk' && size > READ_AT_ONCE) return named(await readShared(path));
+    // What unpacks cannot read shared memory.
+    const bytes = size > READ_AT_ONCE ? await readFile(path) : readFileSync(path);
+    return field === 'kernel' && isPacked(bytes) ? this.#unpack(bytes, field) : named(bytes);
   }
 
   /** Resolves when nothing is being written any more. */
@@ -126,6 +124,11 @@ export class Images {
     }
   }
 }
+
+const named = async (bytes: Uint8Array): Promise<LoadedImage> => ({
+  bytes,
+  name: await hashOf(bytes),
+});
 
 const badName = (name: string, field: string, detail: string): CommandError =>
   new CommandError('bad-value', `The ${field} "${name}" ${detail}.`, {

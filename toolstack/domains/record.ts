@@ -4,11 +4,15 @@ import type { Console } from '../../dom0/console.js';
 import type { Guest } from '../../dom0/guest.js';
 import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
 import type { Domain, DomainCreate, ShutdownReason } from '../schemas/domain.js';
+import type { DomainDevices } from './domain-devices.js';
 
 const NS = 1e9;
+const PAGES_PER_MIB = 256;
 
 export interface DomainRecord {
-  readonly config: DomainCreate;
+  /** What each incarnation is built from. */
+  config: DomainCreate;
+  devices: DomainDevices;
   readonly console: Console;
   /** Name and handle change when it is preserved and its successor takes them over. */
   name: string;
@@ -37,16 +41,25 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
     state: record.endedAt ? 'ended' : stateOf(info),
     ...(reason && { shutdownReason: reason }),
     ...(detail && { detail }),
-    memory: { pages: info?.totPages ?? 0, maxPages: info?.maxPages ?? 0 },
+    memory: {
+      pages: info?.totPages ?? 0,
+      maxPages: info?.maxPages ?? 0,
+      targetPages: config.memory * PAGES_PER_MIB,
+    },
     vcpus: {
       online: info?.vcpus.filter(({ online }) => online).length ?? 0,
       max: info?.maxVcpus ?? config.maxVcpus ?? config.vcpus,
+      list:
+        info?.vcpus.map(({ id, state, cpuTime }) => ({ id, state, cpuSeconds: cpuTime / NS })) ??
+        [],
     },
     weight: info?.weight ?? config.weight,
     cap: info?.cap ?? config.cap,
     cpuSeconds: (info?.cpuTime ?? 0) / NS,
     kernel: config.kernel,
     cmdline: config.cmdline,
+    disks: record.devices.disks(),
+    vifs: record.devices.vifs(uuid),
     createdAt: record.createdAt.toISOString(),
     ...(record.endedAt && { endedAt: record.endedAt.toISOString() }),
     console: `/v1/domains/${uuid}/console`,

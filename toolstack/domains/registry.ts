@@ -25,15 +25,19 @@ export class Registry {
 
   /** Reserves name and uuid from now on. Throws `name-in-use` if one of them is taken. */
   add(record: DomainRecord): void {
-    for (const field of ['name', 'uuid'] as const) {
-      const holder = this.live().find((other) => other[field] === record[field]);
-      if (holder === undefined) continue;
-      const detail = `is in use by domain ${holder.domid || 'being built'}`;
-      throw new CommandError('name-in-use', `The ${field} "${record[field]}" ${detail}.`, {
-        errors: [{ pointer: `/${field}`, detail, found: record[field] }],
-      });
-    }
+    this.requireFree('name', record.name);
+    this.requireFree('uuid', record.uuid);
     this.#live.add(record);
+  }
+
+  /** Throws `name-in-use` if a domain other than `unless` has it. */
+  requireFree(field: 'name' | 'uuid', value: string, unless?: DomainRecord): void {
+    const holder = this.live().find((other) => other[field] === value && other !== unless);
+    if (holder === undefined) return;
+    const detail = `is in use by domain ${holder.domid || 'being built'}`;
+    throw new CommandError('name-in-use', `The ${field} "${value}" ${detail}.`, {
+      errors: [{ pointer: `/${field}`, detail, found: value }],
+    });
   }
 
   /** Forgets a domain that was never built. */

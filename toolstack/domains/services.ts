@@ -5,6 +5,7 @@ import type { Domains } from './domains.js';
 import type { EventLog } from './event-log.js';
 import type { HostFacts } from './host-facts.js';
 import type { Images } from './images.js';
+import type { Networks } from './networks.js';
 import type { StoreTree } from './store-tree.js';
 import type { TraceFeed } from './trace-feed.js';
 
@@ -12,6 +13,7 @@ export interface Services {
   readonly domains: Domains;
   readonly images: Images;
   readonly disks: DiskFolders;
+  readonly networks: Networks;
   readonly events: EventLog;
   readonly host: HostFacts;
   readonly trace: TraceFeed;

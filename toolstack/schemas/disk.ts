@@ -1,6 +1,7 @@
 /** Disks: image files that domains can have, and the disks that a domain has. */
 
 import { z } from 'zod';
+import { DeviceFigures } from './device.js';
 
 /** Bytes of a sector: sizes are whole numbers of them. */
 const SECTOR = 512;
@@ -10,6 +11,62 @@ const NewDiskName = z
   .string()
   .max(128)
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, 'letters, digits and _ . + - only, no path');
+
+const Vdev = z
+  .string()
+  .regex(
+    /^((xvd|sd|hd)[a-z]{1,5}([1-9]\d{0,2})?|d\d{1,7}(p[1-9]\d{0,2})?)$/,
+    'a name like xvda, xvdb1, sda or hda',
+  );
+
+export const DiskConfig = z
+  .strictObject({
+    vdev: Vdev.describe('Its name in the guest: "xvda".'),
+    target: z
+      .string()
+      .min(1)
+      .max(4096)
+      .describe('The image: a path below a disk directory, or a whole path that ends in one.'),
+    access: z.enum(['rw', 'ro']).optional().describe('"rw" unless it is a CD-ROM.'),
+    format: z.enum(['raw']).default('raw').describe('Of the image.'),
+    overlay: z
+      .union([z.boolean(), NewDiskName])
+      .default(false)
+      .describe(
+        'Leave the image as it is and keep what is written elsewhere: true for as long as the domain exists, a name for longer, in the disk NAME.overlay.',
+      ),
+    discard: z.boolean().default(true).describe('Offer discard, where the storage can do it.'),
+    cdrom: z.boolean().default(false).describe('Let it be a CD-ROM: removable, and read only.'),
+  })
+  .refine(({ cdrom, access }) => !(cdrom && access === 'rw'), {
+    path: ['access'],
+    message: 'a CD-ROM is read only',
+  })
+  .refine(({ overlay, access, cdrom }) => overlay === false || !(cdrom || access === 'ro'), {
+    path: ['overlay'],
+    message: 'of no use to a disk that is read only',
+  })
+  .meta({ id: 'DiskConfig', description: 'A disk that a domain is to have.' });
+export type DiskConfig = z.output<typeof DiskConfig>;
+
+export const DomainDisk = z
+  .strictObject({
+    vdev: z.string(),
+    devid: z.int().describe('Number of the device in XenStore.'),
+    target: z.string(),
+    path: z.string().describe('The image on the host of the service.'),
+    bytes: z.int().describe('Size of the image.'),
+    access: z.enum(['rw', 'ro']),
+    overlay: z.union([z.boolean(), z.string()]),
+    cdrom: z.boolean(),
+    ...DeviceFigures.shape,
+  })
+  .meta({ id: 'DomainDisk', description: 'A disk of a domain.' });
+export type DomainDisk = z.infer<typeof DomainDisk>;
+
+export const DomainDiskList = z
+  .strictObject({ disks: z.array(DomainDisk) })
+  .meta({ id: 'DomainDiskList', description: 'Disks of a domain.' });
 
 /** Of a disk that is there: a path below a disk directory. */
 export const DiskImageName = z.strictObject({ name: z.string().min(1).max(255) });

@@ -1,6 +1,8 @@
 /** The domain resource: what it is created from, what can be read of it. */
 
 import { z } from 'zod';
+import { DiskConfig, DomainDisk } from './disk.js';
+import { DomainVif, VifConfig } from './vif.js';
 
 const PAGES_PER_MIB = 256;
 
@@ -50,6 +52,18 @@ const ImageName = z
 /** Characters a start_info's command line holds, its NUL not counted. */
 const CMDLINE_MAX = 1023;
 
+/** Devices of each kind that a domain can be created with. */
+const MOST_DEVICES = 32;
+
+const Mib = z
+  .number()
+  .positive()
+  .max(3840)
+  .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256');
+const Vcpus = z.int().min(1).max(32);
+const Weight = z.int().min(1).max(65535);
+const Cap = z.int().min(0).max(3200);
+
 export const DomainCreate = z
   .strictObject({
     name: DomainName,
@@ -57,27 +71,17 @@ export const DomainCreate = z
     kernel: ImageName.describe('The kernel: an ELF image for Xen PV, gzip-compressed or not.'),
     ramdisk: ImageName.optional().describe('An initial RAM disk, handed to the kernel as it is.'),
     cmdline: z.string().max(CMDLINE_MAX).default('').describe("The kernel's command line."),
-    memory: z
-      .number()
-      .positive()
-      .max(3840)
-      .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256')
-      .default(32)
-      .describe('Memory in MiB; fractions down to a page of 1/256 MiB.'),
-    vcpus: z.int().min(1).max(32).default(1).describe('vCPUs online at the start.'),
-    maxVcpus: z
-      .int()
-      .min(1)
-      .max(32)
-      .optional()
-      .describe('vCPUs the domain may bring up; at least vcpus.'),
-    weight: z
-      .int()
-      .min(1)
-      .max(65535)
-      .default(256)
-      .describe('Share of CPU time relative to others.'),
-    cap: z.int().min(0).max(3200).default(0).describe('Limit in per cent of a CPU; 0 is none.'),
+    memory: Mib.default(32).describe('Memory in MiB; fractions down to a page of 1/256 MiB.'),
+    maxMemory: Mib.optional().describe('Memory that it may grow to, in MiB; at least `memory`.'),
+    vcpus: Vcpus.default(1).describe('vCPUs online at the start.'),
+    maxVcpus: Vcpus.optional().describe('vCPUs the domain may bring up; at least vcpus.'),
+    weight: Weight.default(256).describe('Share of CPU time relative to others.'),
+    cap: Cap.default(0).describe('Limit in per cent of a CPU; 0 is none.'),
+    maxGrantFrames: z.int().min(1).max(1024).optional().describe('Pages of its grant table.'),
+    maxMaptrackFrames: z.int().min(1).max(4096).optional().describe('Pages for grants it maps.'),
+    maxEventChannels: z.int().min(1).max(131_071).optional().describe('Its highest port.'),
+    disks: z.array(DiskConfig).max(MOST_DEVICES).default([]).describe('Its disks.'),
+    vifs: z.array(VifConfig).max(MOST_DEVICES).default([]).describe('Its network interfaces.'),
     paused: z.boolean().default(false).describe('Leave it paused after it has been built.'),
     onPoweroff: policy('destroy', 'powers off'),
     onReboot: policy('restart', 'reboots'),
@@ -87,6 +91,20 @@ export const DomainCreate = z
   .refine((config) => config.maxVcpus === undefined || config.maxVcpus >= config.vcpus, {
     path: ['maxVcpus'],
     message: 'must not be less than vcpus',
+  })
+  .refine((config) => config.maxMemory === undefined || config.maxMemory >= config.memory, {
+    path: ['maxMemory'],
+    message: 'must not be less than memory',
+  })
+  .superRefine(({ disks }, context) => {
+    for (const [n, { vdev }] of disks.entries()) {
+      if (disks.findIndex((other) => other.vdev === vdev) === n) continue;
+      context.addIssue({
+        code: 'custom',
+        path: ['disks', n, 'vdev'],
+        message: `another disk is ${vdev}`,
+      });
+    }
   })
   .meta({ id: 'DomainCreate', description: 'A domain to be created.' });
 /** As the caller writes it: what has a default may be missing. */
@@ -107,14 +125,29 @@ export const Domain = z
       .strictObject({
         pages: z.int().describe('4 KiB pages the domain holds now.'),
         maxPages: z.int().describe('Pages it may hold.'),
+        targetPages: z.int().describe('Pages it is asked to hold.'),
       })
       .describe('Memory in pages.'),
-    vcpus: z.strictObject({ online: z.int(), max: z.int() }),
+    vcpus: z.strictObject({
+      online: z.int(),
+      max: z.int(),
+      list: z
+        .array(
+          z.strictObject({
+            id: z.int(),
+            state: z.enum(['running', 'runnable', 'blocked', 'offline']),
+            cpuSeconds: z.number(),
+          }),
+        )
+        .describe('Each of them, by number.'),
+    }),
     weight: z.int(),
     cap: z.int(),
     cpuSeconds: z.number().describe('CPU time used by all of its vCPUs.'),
     kernel: z.string(),
     cmdline: z.string(),
+    disks: z.array(DomainDisk),
+    vifs: z.array(DomainVif),
     createdAt: z.iso.datetime(),
     endedAt: z.iso.datetime().optional(),
     console: z
@@ -138,6 +171,30 @@ export const DomainListQuery = z.strictObject({
 export const DomainId = z.strictObject({
   id: z.string().min(1).max(64).describe('domid, name or uuid.'),
 });
+
+export const DomainChange = z
+  .strictObject({
+    name: DomainName.optional(),
+    vcpus: Vcpus.optional().describe('vCPUs that its kernel is asked to have online.'),
+    memory: Mib.optional().describe('MiB that its kernel is asked to hold: it has a balloon.'),
+    maxMemory: Mib.optional().describe('MiB that it may hold.'),
+    weight: Weight.optional(),
+    cap: Cap.optional(),
+  })
+  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+    message: 'nothing is to be changed',
+  })
+  .meta({ id: 'DomainChange', description: 'What is to be different; the rest stays.' });
+export type DomainChange = z.infer<typeof DomainChange>;
+
+export const SysrqRequest = z
+  .strictObject({
+    key: z
+      .string()
+      .regex(/^[!-~]$/, 'one printable character')
+      .describe('What a Linux kernel does at this key: see its sysrq documentation.'),
+  })
+  .meta({ id: 'SysrqRequest', description: 'A magic key.' });
 
 export const ShutdownRequest = z
   .strictObject({

@@ -12,6 +12,12 @@ const DOMAIN_EVENTS = [
   'destroyed',
   'restarted',
   'unresponsive',
+  'changed',
+  'device-attached',
+  'device-connected',
+  'device-closed',
+  'device-failed',
+  'device-detached',
 ] as const;
 
 export const DomainEvent = z
@@ -23,6 +29,7 @@ export const DomainEvent = z
     uuid: z.string(),
     name: z.string(),
     state: z.enum(DOMAIN_STATES),
+    device: z.string().optional().describe('The device it concerns: "vbd 51712 (xvda)", "vif 0".'),
     reason: z.enum(SHUTDOWN_REASONS).optional(),
     detail: z.string().optional(),
   })
