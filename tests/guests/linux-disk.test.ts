@@ -111,4 +111,33 @@ describe('Debian 12 Linux', () => {
     expect(contentOf(path, '/d/zeros')).toEqual(Buffer.alloc(16 * 1024 * 1024));
     expect(await host.bugs()).toBe(0);
   });
+
+  testWithPeer(PEER, PEER_FILES, 'changes an overlay, and its image not by a bit', async () => {
+    const path = makeExt4('base.img', '32M');
+    const before = digestOf(readFileSync(path));
+    const overlay = join(folder, 'linux.overlay');
+    const spec = { vdev: 'xvda', path, readonly: false, discard: true, overlay: { path: overlay } };
+    const first = await boot([spec]);
+    expect(await first.run('mount -t ext4 -o discard /dev/xvda /tmp')).toContain('<done 0>');
+    await first.run(
+      'seq 1 50000 > /tmp/numbers; cp /bin/busybox /tmp/gone; sync; rm /tmp/gone; sync',
+    );
+    expect(await first.run('umount /tmp')).toContain('<done 0>');
+    await first.end();
+    expect(digestOf(readFileSync(path))).toBe(before);
+
+    const readonly = { vdev: 'xvdb', path, readonly: true, discard: false };
+    const second = await boot([spec, readonly]);
+    await second.run('mkdir /tmp/a /tmp/b');
+    expect(await second.run('mount -t ext4 /dev/xvda /tmp/a')).toContain('<done 0>');
+    expect(await second.run('mount -t ext4 -o ro /dev/xvdb /tmp/b')).toContain('<done 0>');
+    expect(await second.run('seq 1 50000 | cmp - /tmp/a/numbers')).toContain('<done 0>');
+    expect(await second.run('ls /tmp/b')).not.toContain('numbers');
+    expect(await second.run('dd if=/dev/zero of=/dev/xvdb count=1')).not.toContain('<done 0>');
+    await second.run('umount /tmp/a; umount /tmp/b');
+    expect(second.events.filter(({ kind }) => kind !== 'connected')).toEqual([]);
+    await second.end();
+    expect(digestOf(readFileSync(path))).toBe(before);
+    expect(await host.bugs()).toBe(0);
+  });
 });
