@@ -9,7 +9,8 @@ import { createServer, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
-import { BUSYBOX, debianRamdisk, KERNEL, modulePath } from '../support/debian-linux.js';
+import { BUSYBOX, KERNEL, kernelModule } from '../support/debian.js';
+import { debianRamdisk } from '../support/debian-linux.js';
 import { testWithPeer } from '../support/peer.js';
 import { startTestService, type TestService, TestSocket } from '../support/service.js';
 
@@ -18,7 +19,7 @@ const BOOT_MS = 240_000;
 const COMMAND_MS = 120_000;
 const MODULES = ['drivers/block/xen-blkfront', 'drivers/net/xen-netfront'];
 const PEER = 'linux-image-amd64 busybox-static';
-const FILES = [KERNEL, BUSYBOX, ...MODULES.map(modulePath)];
+const FILES = [KERNEL, BUSYBOX, ...MODULES.map(kernelModule)];
 
 let service: TestService;
 let web: Server;

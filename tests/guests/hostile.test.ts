@@ -29,7 +29,7 @@ const HOSTILE: readonly (readonly [string, Expected, string])[] = [
 const WORST_LATENESS_NS = 2e6;
 const TICKS = 10;
 
-/** Tested with dom0 behind their rings: below, in disk.test.ts and in network.test.ts. */
+/** Tested with dom0 behind their rings: below, in disk.test.ts and in net.test.ts. */
 const WITH_DOM0 = new Set(['rings', 'block-rings', 'net-rings']);
 const others = readdirSync(join(import.meta.dirname, '../../guests/hostile')).filter(
   (name) => !WITH_DOM0.has(name) && !HOSTILE.some(([row]) => row === name),

@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Device, DeviceEvent } from '../../dom0/device.js';
 import { attachVif } from '../../dom0/netif/vif.js';
+import { systemHost } from '../../dom0/network/host.js';
 import { LearningSwitch } from '../../dom0/network/switch.js';
 import { Dom0Host, type HostGuest } from '../support/dom0-host.js';
 import { image } from '../support/hypervisor-harness.js';
-import { realHost } from '../support/network.js';
 
 const ENDS_MS = 60_000;
 const COUNT = 2000;
@@ -19,7 +19,7 @@ let number = 0;
 
 beforeAll(async () => {
   host = await Dom0Host.start(64);
-  network = new LearningSwitch('xenbr0', realHost);
+  network = new LearningSwitch('xenbr0', systemHost);
 });
 afterAll(() => host.close());
 

@@ -3,18 +3,6 @@
 import type { NetworkHost } from '../../dom0/network/host.js';
 import type { Frame, PortCapabilities, PortOwner } from '../../dom0/network/port.js';
 
-/** Time as it is. */
-export const realHost: NetworkHost = {
-  now: () => performance.now(),
-  wallClockNs: () => BigInt(Date.now()) * 1_000_000n,
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-  soon: (call) => queueMicrotask(call),
-  random: (limit) => Math.floor(Math.random() * limit),
-};
-
 /** Time stands still until a test moves it; chance is a count. */
 export class FakeHost implements NetworkHost {
   #now = 0;
