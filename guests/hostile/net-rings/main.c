@@ -33,7 +33,7 @@ static void fill(bool wild) {
 /** Mostly as many more as were answered, so that the slots are looked at; now and then an index that cannot be. */
 static void lie_transmitting(void) {
   bool answered = READ_ONCE(net.tx->rsp_prod) == net.tx_prod;
-  if (!answered && random_below(1024)) return;
+  if (!answered && random_below(1 << 20)) return;
   fill(random_below(16) == 0);
   net.tx_prod += (u32)(random_below(64) == 0 ? random_next() : random_below(NETIF_RING + 1));
   WRITE_ONCE(net.tx->req_prod, net.tx_prod);
@@ -42,7 +42,7 @@ static void lie_transmitting(void) {
 }
 
 static void lie_receiving(void) {
-  if (READ_ONCE(net.rx->rsp_prod) + NETIF_RING / 2 < net.rx_prod && random_below(1024)) return;
+  if (READ_ONCE(net.rx->rsp_prod) + NETIF_RING / 2 < net.rx_prod && random_below(1 << 20)) return;
   for (u32 i = 0; i < NETIF_RING; i++)
     net.rx->slots[i].req = (struct netif_rx_request){(u16)random_next(), 0, random_ref()};
   net.rx_prod = READ_ONCE(net.rx->rsp_prod) + (u32)(random_below(256) == 0 ? random_next() : NETIF_RING);
