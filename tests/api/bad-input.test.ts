@@ -1,6 +1,6 @@
 /** What the API refuses, and how it says so: problem+json with the field, over real HTTP. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -224,6 +224,26 @@ describe('a domain that exists', () => {
     const store = await service.request('GET', '/v1/xenstore/local/domain/0/backend/vbd');
     expect(store.json.children).toEqual([]);
     await service.request('DELETE', '/v1/domains/other');
+  });
+
+  test('writes to an overlay; its image stays as it is and can be shared', async () => {
+    const overlaid = async (name: string, overlay: unknown) => {
+      const disks = [{ ...disk, overlay }];
+      return create({ ...hello, name, memory: 4, disks });
+    };
+    for (const [name, overlay] of [
+      ['one', true],
+      ['two', 'kept'],
+    ] as const) {
+      expect((await overlaid(name, overlay)).status).toBe(201);
+    }
+    expectProblem(await overlaid('three', 'kept'), 409, '/target');
+    const files = () => readdirSync(join(service.folder, 'disks'));
+    expect(files()).toHaveLength(3);
+    expectProblem(await service.request('DELETE', '/v1/disks/kept.overlay'), 409);
+    for (const name of ['one', 'two']) await service.request('DELETE', `/v1/domains/${name}`);
+    expect(files().sort()).toEqual(['kept.overlay', 'some.img']);
+    expect((await service.request('DELETE', '/v1/disks/kept.overlay')).status).toBe(204);
   });
 
   test('has its MAC to itself, and gives it back', async () => {

@@ -142,7 +142,7 @@ export class DiskFolders {
   async overlayPath(name: string | true): Promise<string> {
     const [folder] = this.#folders;
     await mkdir(folder, { recursive: true });
-    return join(folder, name === true ? temporaryName() : `${name}${OVERLAY}`);
+    return join(await realpath(folder), name === true ? temporaryName() : `${name}${OVERLAY}`);
   }
 
   /** Removes what an earlier service that did not end well has left. */

@@ -83,9 +83,10 @@ export class DomainDevices {
     if (devid === undefined) throw badField(`${pointer}/vdev`, 'stands for no device', vdev);
     if (this.#disks.some((disk) => disk.devid === devid)) throw deviceExists(vdev);
     const file = await this.#host.disks.resolve(target, `${pointer}/target`);
-    const release = this.#host.disks.hold(file.path);
     const path = overlay === false ? undefined : await this.#host.disks.overlayPath(overlay);
     const isTemporary = overlay === true;
+    const held = path === undefined ? [file.path] : [file.path, path];
+    const releases = held.map((each) => this.#host.disks.hold(each));
     const disk: PlannedDisk = {
       config,
       devid,
@@ -93,7 +94,7 @@ export class DomainDevices {
       file,
       overlay: path,
       forget: async () => {
-        release();
+        for (const release of releases) release();
         if (isTemporary && path !== undefined) await rm(path, { force: true });
       },
     };
