@@ -4,6 +4,8 @@ import { PAGE_SIZE } from '../../hypervisor/machine/layout.js';
 import { asVirtAddr, type Frame } from '../../hypervisor/machine/types.js';
 import { loadImage, saveImage } from '../../hypervisor/x86/fxsave.js';
 import { EXIT } from '../../hypervisor/x86/processor.js';
+import type { Registers } from '../../hypervisor/x86/registers.js';
+import { SEGMENT } from '../../hypervisor/x86/state.js';
 import { FlatMachine, PTE } from '../support/flat-machine.js';
 import {
   type Case,
@@ -31,14 +33,35 @@ const PAGE_FAULT = 14;
 /** More than any case retires: the longest are string instructions. */
 const BUDGET = 1_000_000;
 
+/** The code that cases are run as: segments that end a little below 4 GiB are looked at at each access. */
+export type CodeKind = 'long' | 'flat' | 'segmented';
+
+const CODE32 = 0x23;
+const DATA32 = 0x2b;
+/** Flat segments as Linux has them for 32-bit programs. */
+const FLAT_LIMIT = 0x000f_0000;
+const SHORT_LIMIT = 0x000e_0000;
+const CODE_RIGHTS = 0x00c0_fb00;
+const DATA_RIGHTS = 0x00c0_f300;
+
+/** GS gets its base afterwards. */
+function enterCompatibilityMode({ segments }: Registers, limit: number): void {
+  const data = { lo: 0xffff, hi: DATA_RIGHTS | limit };
+  for (const segment of [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS]) segments.load(segment, DATA32, data);
+  segments.load(SEGMENT.GS, DATA32, { lo: 0xffff, hi: DATA_RIGHTS | FLAT_LIMIT });
+  segments.enter(CODE32, { lo: 0xffff, hi: CODE_RIGHTS | limit }, data);
+}
+
 export class Interpreter {
   readonly #machine = new FlatMachine();
+  readonly #kind: CodeKind;
   readonly #data: Uint8Array[] = [];
   readonly #code: { bytes: Uint8Array; frame: Frame }[] = [];
   /** A frame nobody uses, for images on their way in and out. */
   readonly #scratch: number;
 
-  constructor() {
+  constructor(kind: CodeKind = 'long') {
+    this.#kind = kind;
     const machine = this.#machine;
     const { ram } = machine;
     this.#scratch = machine.frames.allocate()! * PAGE_SIZE;
@@ -79,6 +102,8 @@ export class Interpreter {
     for (let n = 0; n < 16; n++) registers.set(n, view.getBigUint64(n * 8, true));
     registers.rip = asVirtAddr(Number(view.getBigUint64(RIP_OFFSET, true)));
     registers.rflags = view.getUint32(RFLAGS_OFFSET, true);
+    if (this.#kind !== 'long')
+      enterCompatibilityMode(registers, this.#kind === 'flat' ? FLAT_LIMIT : SHORT_LIMIT);
     registers.gsBase = BigInt(GS_BASE);
     ram.u8.set(test.state.subarray(FX_OFFSET), this.#scratch);
     loadImage(ram.view, this.#scratch);
