@@ -12,6 +12,8 @@ function newestKernel(): string {
 }
 
 export const KERNEL = newestKernel();
+/** The RAM disk that Debian made for that kernel. */
+export const INITRD = KERNEL.replace('vmlinuz', 'initrd.img');
 
 /** A module of that kernel: "drivers/net/xen-netfront". */
 export const kernelModule = (name: string): string =>

@@ -21,6 +21,8 @@ export interface LinuxOptions {
   readonly memory?: number;
   readonly vcpus?: number;
   readonly maxVcpus?: number;
+  /** Programs in its root file system, by path. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
 }
 
 export class LinuxGuest {
@@ -36,7 +38,7 @@ export class LinuxGuest {
 
   /** @returns a kernel whose shell waits for commands. */
   static async boot(options: LinuxOptions = {}): Promise<LinuxGuest> {
-    const { memory = 256, vcpus = 1, maxVcpus = vcpus } = options;
+    const { memory = 256, vcpus = 1, maxVcpus = vcpus, files = {} } = options;
     const harness = new Harness({ memory: memory + 64 });
     const store = new StoreHost(harness);
     const guest = harness.create(await unpack(readFileSync(KERNEL), 128 * MIB), {
@@ -44,7 +46,7 @@ export class LinuxGuest {
       vcpus,
       maxVcpus,
       cmdline: 'console=hvc0',
-      ramdisk: initramfs(readFileSync(BUSYBOX)),
+      ramdisk: initramfs(readFileSync(BUSYBOX), undefined, files),
       paused: true,
     });
     await store.attach(guest, 'linux', { vcpus, maxVcpus });

@@ -1,0 +1,37 @@
+/**
+ * `node --expose-gc --import tsx tests/bench/soak.ts [minutes]`: two Linux domains, GRUB and hello side by side under load, ten
+ * minutes if nothing else is said: drift of their clocks, answers, memory of the service.
+ */
+
+import { readFileSync } from 'node:fs';
+import { startTestService } from '../support/service.js';
+import { soak } from '../support/soak.js';
+import { report } from './report.js';
+
+const GRUB = '/usr/lib/grub-xen/grub-x86_64-xen.bin';
+const MINUTES = 10;
+const MIB = 1024 * 1024;
+
+const minutes = Number(process.argv[2] ?? MINUTES);
+const service = await startTestService({ memory: 512 });
+try {
+  const body = new Uint8Array(readFileSync(GRUB));
+  await fetch(`${service.url}/v1/images/grub`, { method: 'PUT', body });
+  const result = await soak(service, { seconds: minutes * 60, grub: 'grub' });
+  report('Two Linux, GRUB and hello side by side', [
+    { name: 'for', value: result.seconds, unit: 's' },
+    ...result.driftPpm.map((value, n) => ({ name: `drift of Linux ${n + 1}`, value, unit: 'ppm' })),
+    ...result.ticks.map((value, n) => ({
+      name: `sleeper of Linux ${n + 1}`,
+      value: value / result.seconds,
+      unit: 'turns/s',
+    })),
+    { name: 'answers of GRUB and hello', value: result.answers, unit: '', remark: 'none missing' },
+    { name: 'slowest answer', value: result.slowestAnswer, unit: 's' },
+    { name: 'heap', value: result.heapPerMinute / MIB, unit: 'MiB a minute' },
+    { name: 'resident memory', value: result.residentGrowth / MIB, unit: 'MiB more' },
+    { name: 'exceptions', value: result.bugs, unit: '' },
+  ]);
+} finally {
+  await service.close();
+}
