@@ -55,7 +55,7 @@ const WORK: readonly (readonly [what: string, command: string, shows: string])[]
   ['mounts',        'findmnt -n -o SOURCE,FSTYPE / || grep " / " /proc/mounts',                           'ext4'],
   ['python3',       `python3 -c 'print(sum(n * n for n in range(1000)), 2 ** 100)'`,                      '\n332833500 1267650600228229401496703205376\n'],
   ['perl',          `perl -e 'print join(",", map { $_ ** 3 } 1 .. 9), "\\n"'`,                           '\n1,8,27,64,125,216,343,512,729\n'],
-  ['gcc',           `printf '${HELLO_C}' > h.c && gcc -O2 -o h h.c && ./h`,                               '\n7.485470861\n<done 3>'],
+  ['gcc',           `printf %b '${HELLO_C}' > h.c && gcc -O2 -o h h.c && ./h`,                               '\n7.485470861\n<done 3>'],
   ['dpkg, listing', 'dpkg -l gcc libc6-dev python3-minimal | grep -c ^ii',                                '\n3\n'],
   ['dpkg, verify',  'dpkg --verify libc6 coreutils gcc-12 python3.11-minimal',                            '<done 0>'],
   ['dpkg, build',   `mkdir -p p/DEBIAN p/opt && printf '${CONTROL}' > p/DEBIAN/control && echo hi > p/opt/probe && dpkg-deb --build p`, '<done 0>'],

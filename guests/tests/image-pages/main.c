@@ -5,12 +5,12 @@
  */
 #include "kit.h"
 
-#define PAGES 8
+#define PAGES 7
 #define MARK 0x5ea1000000000001ul
 
 /** Initialised, so that the pages come from the file: the first word of each page is MARK, the others 0. */
 #define PAGE_OF_IMAGE {MARK}
-static volatile u64 data[PAGES][PAGE_SIZE / 8] PAGE_ALIGNED = {PAGE_OF_IMAGE, PAGE_OF_IMAGE, PAGE_OF_IMAGE, PAGE_OF_IMAGE,
+static volatile u64 data[PAGES][PAGE_SIZE / 8] PAGE_ALIGNED = {PAGE_OF_IMAGE, PAGE_OF_IMAGE, PAGE_OF_IMAGE,
                                                                PAGE_OF_IMAGE, PAGE_OF_IMAGE, PAGE_OF_IMAGE, PAGE_OF_IMAGE};
 
 static int as_in_the_file(void) {
