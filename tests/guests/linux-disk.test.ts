@@ -107,8 +107,8 @@ describe('Debian 12 Linux', () => {
     check(path);
     expect(digestOf(contentOf(path, '/busybox'))).toBe(digestOf(readFileSync(BUSYBOX)));
     const numbers = Array.from({ length: 100_000 }, (_, n) => `${n + 1}\n`).join('');
-    expect(contentOf(path, '/numbers').toString()).toBe(numbers);
-    expect(contentOf(path, '/d/zeros')).toEqual(Buffer.alloc(16 * 1024 * 1024));
+    expect(contentOf(path, '/numbers').equals(Buffer.from(numbers))).toBe(true);
+    expect(contentOf(path, '/d/zeros').equals(Buffer.alloc(16 * 1024 * 1024))).toBe(true);
     expect(await host.bugs()).toBe(0);
   });
 
