@@ -122,6 +122,39 @@ describe('xl', () => {
     expect(out).toMatch(/^d\d+v0 xen_version\(version\) = 0x40011 <[\d.]+µs> @0xffffffff8/m);
   });
 
+  test('block-*, network-*, vcpu-*, mem-*, rename, sysrq', async () => {
+    await service.request('POST', '/v1/disks', { name: 'data.img', size: 1024 * 1024 });
+    const file = join(service.folder, 'devices.cfg');
+    const path = join(service.folder, 'disks', 'data.img');
+    writeFileSync(
+      file,
+      `name = "hello"\nkernel = "hello"\nmemory = 4\nmaxmem = 8\nmaxvcpus = 2
+disk = [ '${path},raw,xvda,ro' ]\nvif = [ 'mac=00:16:3e:00:00:01' ]\nfrobnicate = 1\n`,
+    );
+    const { err } = await xl(`create ${file}`);
+    expect(err).toContain(`xl: warning: ${file}:8: unknown key "frobnicate" is ignored`);
+    expect((await xl('block-list hello')).out).toMatch(
+      new RegExp(`^51712 +xvda +\\d+ +\\d +ro +${path}$`, 'm'),
+    );
+    expect((await xl('block-attach hello data.img,raw,xvdb,r')).status).toBe(0);
+    expect((await xl('block-detach hello 51728')).status).toBe(0);
+    expect(JSON.parse((await xl('block-list hello --json')).out)).toHaveLength(1);
+    expect((await xl('network-list hello')).out).toContain('0   00:16:3e:00:00:01');
+    expect((await xl('network-attach hello bridge=lan rate=1Mb/s')).status).toBe(0);
+    expect((await xl('network-detach hello 1')).status).toBe(0);
+    expect((await xl('network-detach hello 7')).err).toContain('has no interface "7"');
+    expect((await xl('vcpu-set hello 2')).status).toBe(0);
+    expect((await xl('vcpu-list hello')).out).toMatch(/^hello +\d+ +1 +--p/m);
+    expect((await xl('mem-set hello 3m')).status).toBe(0);
+    expect((await xl('mem-max hello 1t')).status).toBe(1);
+    expect((await xl('sysrq hello h')).status).toBe(0);
+    expect((await xl('rename hello other')).status).toBe(0);
+    const { json } = await service.request('GET', '/v1/domains/other');
+    expect(json).toMatchObject({ memory: { targetPages: 768 }, disks: [{ vdev: 'xvda' }] });
+    await xl('destroy other');
+    await service.request('DELETE', '/v1/disks/data.img');
+  });
+
   test('xenstore-*', async () => {
     await xl('xenstore-write /data/a 1 /data/b 2');
     expect((await xl('xenstore-read /data/a /data/b')).out).toBe('1\n2\n');
