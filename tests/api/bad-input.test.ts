@@ -207,7 +207,7 @@ describe('a domain that exists', () => {
     expectProblem(
       await create({ ...hello, name: 'third', memory: 4, disks: [disk] }),
       409,
-      '/target',
+      '/disks/0/target',
     );
     expectProblem(await service.request('DELETE', '/v1/disks/some.img'), 409);
     expect((await service.request('DELETE', '/v1/domains/hello/disks/xvda')).status).toBe(204);
@@ -237,7 +237,7 @@ describe('a domain that exists', () => {
     ] as const) {
       expect((await overlaid(name, overlay)).status).toBe(201);
     }
-    expectProblem(await overlaid('three', 'kept'), 409, '/target');
+    expectProblem(await overlaid('three', 'kept'), 409, '/disks/0/target');
     const files = () => readdirSync(join(service.folder, 'disks'));
     expect(files()).toHaveLength(3);
     expectProblem(await service.request('DELETE', '/v1/disks/kept.overlay'), 409);

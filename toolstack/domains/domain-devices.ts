@@ -36,6 +36,8 @@ export interface DeviceHost {
 /** What the domain is to have. */
 interface PlannedDisk {
   readonly config: DiskConfig;
+  /** To its part of the request, for errors. */
+  readonly pointer: string;
   readonly devid: number;
   readonly access: 'rw' | 'ro';
   readonly file: DiskFile;
@@ -46,6 +48,7 @@ interface PlannedDisk {
 }
 
 interface PlannedVif {
+  readonly pointer: string;
   readonly config: VifConfig & { readonly mac: string };
   readonly devid: number;
   device?: Device | undefined;
@@ -89,6 +92,7 @@ export class DomainDevices {
     const releases = held.map((each) => this.#host.disks.hold(each));
     const disk: PlannedDisk = {
       config,
+      pointer,
       devid,
       access: config.access ?? (config.cdrom ? 'ro' : 'rw'),
       file,
@@ -112,7 +116,7 @@ export class DomainDevices {
     while (numbers.includes(devid)) devid += 1;
     const mac = config.mac?.toLowerCase() ?? randomMac();
     this.#host.networks.reserve({ ...config, mac }, pointer);
-    this.#vifs.push({ config: { ...config, mac }, devid });
+    this.#vifs.push({ config: { ...config, mac }, pointer, devid });
     return devid;
   }
 
@@ -171,7 +175,7 @@ export class DomainDevices {
 
   async #attachDisk(
     domid: number,
-    { config, access, file, overlay }: PlannedDisk,
+    { config, pointer, access, file, overlay }: PlannedDisk,
     tell: (event: DeviceEvent) => void,
   ): Promise<Device> {
     const { vdev, discard, cdrom } = config;
@@ -189,14 +193,14 @@ export class DomainDevices {
       if (!(error instanceof DiskError)) throw error;
       const code = error.code === 'in-use' ? 'disk-in-use' : 'bad-disk';
       throw new CommandError(code, `The disk ${vdev}: ${error.message}.`, {
-        errors: [{ pointer: '/target', detail: error.message, found: config.target }],
+        errors: [{ pointer: `${pointer}/target`, detail: error.message, found: config.target }],
       });
     }
   }
 
   async #attachVif(
     domid: number,
-    { config, devid }: PlannedVif,
+    { config, pointer, devid }: PlannedVif,
     tell: (event: DeviceEvent) => void,
   ): Promise<Device> {
     const { mac, bridge, ip, mtu, antiSpoof } = config;
@@ -208,7 +212,7 @@ export class DomainDevices {
     } catch (error) {
       if (!(error instanceof TypeError)) throw error;
       throw new CommandError('device-exists', `Interface ${devid}: ${error.message}.`, {
-        errors: [{ pointer: '/mac', detail: error.message, found: mac }],
+        errors: [{ pointer: `${pointer}/mac`, detail: error.message, found: mac }],
       });
     }
   }
