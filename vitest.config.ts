@@ -18,7 +18,7 @@ export default defineConfig({
       project('hypercall', ['tests/hypercall/**/*.test.ts']),
       project('xenstore', ['tests/xenstore/**/*.test.ts'], 300_000),
       project('guests', ['tests/guests/**/*.test.ts'], 300_000),
-      project('api', ['tests/api/**/*.test.ts'], 300_000),
+      project('api', ['tests/api/**/*.test.ts'], 1_200_000),
       project('rules', ['tests/rules/**/*.test.ts']),
     ],
   },

@@ -45,7 +45,7 @@ static void random_structure(void) {
 static bool fatal(u32 number, u64 command) {
   switch (number) {
     case HC_iret:             return true;
-    case HC_set_debugreg:     return command == 7;
+    case HC_set_debugreg:     return command == 7 || command == 5; /* DR5 is another name of DR7: a breakpoint of ours would end us */
     case HC_sched_op:         return command != SCHEDOP_yield;
     case 6:                   return command != 0; /* sched_op_compat */
     case HC_vcpu_op:          return command == VCPUOP_down || command == VCPUOP_initialise || command >= VCPUOP_register_vcpu_info;
