@@ -14,9 +14,9 @@ const READINGS = 7;
 const WARM_UP_ROUNDS = 4;
 /** Forks, pipes, arithmetic, hashing; a sleeper whose count tells of wake-ups; all for ever, in the background. */
 const LOAD = [
-  'while :; do sha256sum /bin/busybox | grep -q . ; done &',
-  `while :; do awk 'BEGIN { for (i = 0; i < 20000; i++) s += i }'; ls -R /proc/self > /dev/null; done &`,
-  'n=0; while :; do busybox usleep 10000; n=$((n + 1)); echo $n > /tmp/ticks; done &',
+  'while :; do sha256sum /bin/busybox | grep -q . ; done & :',
+  `while :; do awk 'BEGIN { for (i = 0; i < 20000; i++) s += i }'; ls -R /proc/self > /dev/null; done & :`,
+  'n=0; while :; do busybox usleep 10000; n=$((n + 1)); echo $n > /tmp/ticks; done & :',
 ];
 
 export interface SoakReport {
