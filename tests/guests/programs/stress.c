@@ -127,7 +127,8 @@ static void signals(int count) {
   }
   CLAIM(users == count * (count - 1) / 2, "values add up to %d", (int)users);
   double sum = 0;
-  while (ticks < 20) for (int i = 1; i < 100000; i++) sum += 1.0 / i; /* in registers that handlers must keep */
+  for (int until = ticks + 20; ticks < until;) /* in registers that handlers must keep */
+    for (int i = 1; i < 100000; i++) sum += 1.0 / i;
   struct itimerval never = {0};
   setitimer(ITIMER_REAL, &never, NULL);
   CLAIM(sum > 12, "sum %f", sum);
