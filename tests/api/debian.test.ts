@@ -9,41 +9,20 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { DEBIAN_ROOT_TOOLS, makeDebianRoot } from '../support/debian-root.js';
 import { testWithPeer } from '../support/peer.js';
-import { eventually, startTestService, type TestService, TestSocket } from '../support/service.js';
+import { eventually, startTestService, type TestService, uploadImage } from '../support/service.js';
+import { Shell } from '../support/shell.js';
 
 const GRUB = '/usr/lib/grub-xen/grub-x86_64-xen.bin';
 const FSCK = '/usr/sbin/e2fsck';
 const PEER = 'mmdebstrap e2fsprogs linux-image-amd64 grub-xen-host';
 const LOGIN_MS = 900_000;
 const COMMAND_MS = 300_000;
-/** bash says when it reads a line, and paste brackets around it. */
-const ESCAPES = /\x1b\[[0-9;?]*[A-Za-z]/g;
 
 let service: TestService;
 beforeAll(async () => {
   service = await startTestService({ memory: 1024 });
 });
 afterAll(() => service.close());
-
-class Console {
-  readonly socket = new TestSocket(`${service.url}/v1/domains/debian/console`);
-
-  get text(): string {
-    return this.socket.output().replace(ESCAPES, '').replaceAll('\r', '');
-  }
-
-  shows(pattern: RegExp, timeoutMs: number, from = 0): Promise<void> {
-    return this.socket.until(() => pattern.test(this.text.slice(from)), String(pattern), timeoutMs);
-  }
-
-  /** What a command prints. */
-  async run(command: string): Promise<string> {
-    const from = this.text.length;
-    this.socket.send(`${command}; echo "<done $?>"\r`);
-    await this.shows(/\n<done \d+>\n/, COMMAND_MS, from);
-    return this.text.slice(from);
-  }
-}
 
 const HELLO_C = String.raw`#include <stdio.h>\nint main(void){double s=0;for(int i=1;i<=1000;i++)s+=1.0/i;printf("%.9f\\n",s);return 3;}\n`;
 const CONTROL =
@@ -74,8 +53,7 @@ describe('Debian on a disk', () => {
       mkdirSync(disks, { recursive: true });
       const image = join(disks, 'debian.img');
       makeDebianRoot(image);
-      const body = new Uint8Array(readFileSync(GRUB));
-      await fetch(`${service.url}/v1/images/grub`, { method: 'PUT', body });
+      await uploadImage(service, 'grub', readFileSync(GRUB));
       const created = await service.request('POST', '/v1/domains', {
         name: 'debian',
         kernel: 'grub',
@@ -83,20 +61,20 @@ describe('Debian on a disk', () => {
         disks: [{ vdev: 'xvda', target: 'debian.img' }],
       });
       expect(created.status, created.text).toBe(201);
-      const console = new Console();
-      await console.shows(/Debian GNU\/Linux[\s\S]*xenolith login: /, LOGIN_MS);
-      console.socket.send('root\r');
-      await console.shows(/root@xenolith:~# /, COMMAND_MS);
+      const shell = new Shell(service, 'debian', COMMAND_MS);
+      await shell.shows(/Debian GNU\/Linux[\s\S]*xenolith login: /, LOGIN_MS);
+      shell.type('root');
+      await shell.shows(/root@xenolith:~# /, COMMAND_MS);
       for (const [what, command, shows] of WORK) {
-        expect(await console.run(command), what).toContain(shows);
+        expect(await shell.run(command), what).toContain(shows);
       }
-      console.socket.send('poweroff\r');
+      shell.type('poweroff');
       await eventually(
         () => service.request('GET', `/v1/domains/${created.json.uuid}`),
         ({ status, json }) => status === 404 || json.state === 'ended',
         COMMAND_MS,
       );
-      console.socket.close();
+      shell.socket.close();
       // -f: look at everything, -n: mend nothing; anything to mend is an exit status
       execFileSync(FSCK, ['-f', '-n', image], { stdio: 'pipe' });
       expect((await service.request('GET', '/v1/host')).json.faults).toBe(0);

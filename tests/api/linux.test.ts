@@ -12,7 +12,8 @@ import { afterAll, beforeAll, describe, expect } from 'vitest';
 import { BUSYBOX, KERNEL, kernelModule } from '../support/debian.js';
 import { debianRamdisk } from '../support/debian-linux.js';
 import { testWithPeer } from '../support/peer.js';
-import { startTestService, type TestService, TestSocket } from '../support/service.js';
+import { startTestService, type TestService, uploadImage } from '../support/service.js';
+import { Shell } from '../support/shell.js';
 
 const MIB = 1024 * 1024;
 const BOOT_MS = 240_000;
@@ -34,39 +35,11 @@ afterAll(async () => {
 });
 
 const request = (...args: Parameters<TestService['request']>) => service.request(...args);
-const upload = async (name: string, bytes: Uint8Array): Promise<void> => {
-  const body = new Uint8Array(bytes);
-  const { status } = await fetch(`${service.url}/v1/images/${name}`, { method: 'PUT', body });
-  expect(status).toBe(201);
-};
-
-/** A terminal on a domain in which commands are run. */
-class Shell {
-  readonly socket: TestSocket;
-  #seen = 0;
-
-  constructor(id: string) {
-    this.socket = new TestSocket(`${service.url}/v1/domains/${id}/console`);
-  }
-
-  async until(pattern: RegExp, timeoutMs: number): Promise<string> {
-    const rest = () => this.socket.output().slice(this.#seen);
-    await this.socket.until(() => pattern.test(rest()), String(pattern), timeoutMs);
-    const text = rest();
-    this.#seen = this.socket.output().length;
-    return text.replaceAll('\r', '');
-  }
-
-  run(command: string): Promise<string> {
-    this.socket.send(`${command}; echo "<done $?>"\r`);
-    return this.until(/\n<done \d+>/, COMMAND_MS);
-  }
-}
 
 describe('Debian 12 Linux over REST', () => {
   testWithPeer(PEER, FILES, 'has the disk and the network it was created with', async () => {
-    await upload('linux', readFileSync(KERNEL));
-    await upload('initrd', debianRamdisk(MODULES));
+    await uploadImage(service, 'linux', readFileSync(KERNEL));
+    await uploadImage(service, 'initrd', debianRamdisk(MODULES));
     const content = randomBytes(2 * MIB);
     const disk = await fetch(`${service.url}/v1/disks/data.img`, {
       method: 'PUT',
@@ -85,8 +58,8 @@ describe('Debian 12 Linux over REST', () => {
     });
     expect(created.status, created.text).toBe(201);
     expect(created.json.disks).toMatchObject([{ vdev: 'xvda', devid: 51712, access: 'rw' }]);
-    const shell = new Shell('linux');
-    await shell.until(/XENOLITH-INIT[\s\S]*\/ # /, BOOT_MS);
+    const shell = new Shell(service, 'linux', COMMAND_MS);
+    await shell.shows(/XENOLITH-INIT[\s\S]*\/ # /, BOOT_MS);
 
     // The disk: what is on it, and what is written to it.
     const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -111,7 +84,7 @@ describe('Debian 12 Linux over REST', () => {
     expect(forbidden).toContain('<done 1>');
     const [vif] = (await request('GET', '/v1/domains/linux/vifs')).json.vifs;
     expect(vif).toMatchObject({ mac: '00:16:3e:00:00:01', state: 'connected' });
-    shell.socket.send('busybox nc -l -p 7 -e cat &\r');
+    shell.type('busybox nc -l -p 7 -e cat &');
     const forward = await request('POST', '/v1/networks/xenbr0/forwards', {
       guestAddress: vif.ip,
       guestPort: 7,
@@ -150,10 +123,11 @@ describe('Debian 12 Linux over REST', () => {
 
     // It asks its kernel, which has a sysrq handler, to say something.
     await shell.run('echo 8 > /proc/sysrq; echo 9 > /proc/sys/kernel/printk');
+    const asked = shell.output.length;
     await request('POST', '/v1/domains/linux/actions/sysrq', { key: 'h' });
-    await shell.until(/sysrq: HELP/, COMMAND_MS);
+    await shell.shows(/sysrq: HELP/, COMMAND_MS, asked);
 
-    shell.socket.send('poweroff -f\r');
+    shell.type('poweroff -f');
     await shell.socket.until(() => shell.socket.closed !== undefined, 'end', COMMAND_MS);
     for (const kind of ['vbd', 'vif']) {
       const { json } = await request('GET', `/v1/xenstore/local/domain/0/backend/${kind}`);

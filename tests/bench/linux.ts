@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BUSYBOX, KERNEL } from '../support/debian.js';
 import { initramfs } from '../support/initramfs.js';
-import { LinuxGuest, uploadLinux } from '../support/linux-over-rest.js';
+import { LinuxDomain, uploadLinux } from '../support/linux-over-rest.js';
 import { startTestService, type TestService } from '../support/service.js';
 import { report } from './report.js';
 
@@ -44,8 +44,8 @@ async function watch(start: number, output: () => string): Promise<Boot> {
 async function bootOverRest(service: TestService, name: string): Promise<Boot> {
   const start = performance.now();
   const before = await retired(service);
-  const guest = await LinuxGuest.create(service, { name });
-  const boot = await watch(start, () => guest.terminal.output());
+  const guest = await LinuxDomain.create(service, { name });
+  const boot = await watch(start, () => guest.socket.output());
   const instructions = (await retired(service)) - before;
   rows(`Debian's kernel over REST: ${name}`, boot);
   const mips = instructions / boot.prompt / 1e6;

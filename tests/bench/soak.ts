@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { startTestService } from '../support/service.js';
+import { startTestService, uploadImage } from '../support/service.js';
 import { soak } from '../support/soak.js';
 import { report } from './report.js';
 
@@ -15,8 +15,7 @@ const MIB = 1024 * 1024;
 const minutes = Number(process.argv[2] ?? MINUTES);
 const service = await startTestService({ memory: 512 });
 try {
-  const body = new Uint8Array(readFileSync(GRUB));
-  await fetch(`${service.url}/v1/images/grub`, { method: 'PUT', body });
+  await uploadImage(service, 'grub', readFileSync(GRUB));
   const result = await soak(service, { seconds: minutes * 60, grub: 'grub' });
   report('Two Linux, GRUB and hello side by side', [
     { name: 'for', value: result.seconds, unit: 's' },

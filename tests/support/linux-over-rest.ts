@@ -4,40 +4,35 @@ import { readFileSync } from 'node:fs';
 import type { DomainCreateInput } from '../../toolstack/schemas/domain.js';
 import { BUSYBOX, KERNEL } from './debian.js';
 import { initramfs } from './initramfs.js';
-import { type TestService, TestSocket } from './service.js';
+import { type TestService, uploadImage } from './service.js';
+import { Shell } from './shell.js';
 
 /** What `/bin/sh` of the RAM disk asks with. */
-const PROMPT = '/ # ';
+const PROMPT = /\/ # /;
+/** For a boot, and for a command. */
+const PATIENCE_MS = 240_000;
 
 /** Uploads kernel and RAM disk under the names linux and initramfs. */
-export async function uploadLinux(service: TestService, init?: string): Promise<void> {
-  const files = {
-    linux: readFileSync(KERNEL),
-    initramfs: initramfs(readFileSync(BUSYBOX), init),
-  };
-  for (const [name, bytes] of Object.entries(files)) {
-    const body = new Uint8Array(bytes);
-    const { status } = await fetch(`${service.url}/v1/images/${name}`, { method: 'PUT', body });
-    if (status >= 300) throw new Error(`upload of ${name}: ${status}`);
-  }
+export async function uploadLinux(service: TestService): Promise<void> {
+  await uploadImage(service, 'linux', readFileSync(KERNEL));
+  await uploadImage(service, 'initramfs', initramfs(readFileSync(BUSYBOX)));
 }
 
-export class LinuxGuest {
+export class LinuxDomain extends Shell {
   readonly name: string;
-  readonly terminal: TestSocket;
   readonly #service: TestService;
 
-  constructor(service: TestService, name: string) {
+  private constructor(service: TestService, name: string) {
+    super(service, name, PATIENCE_MS);
     this.#service = service;
     this.name = name;
-    this.terminal = new TestSocket(`${service.url}/v1/domains/${name}/console`);
   }
 
   /** Creates the domain. @throws Error with the problem if it is refused. */
   static async create(
     service: TestService,
     config: Partial<DomainCreateInput> & { readonly name: string },
-  ): Promise<LinuxGuest> {
+  ): Promise<LinuxDomain> {
     const body = {
       kernel: 'linux',
       ramdisk: 'initramfs',
@@ -47,36 +42,15 @@ export class LinuxGuest {
     };
     const answer = await service.request('POST', '/v1/domains', body);
     if (answer.status !== 201) throw new Error(answer.text);
-    return new LinuxGuest(service, config.name);
+    return new LinuxDomain(service, config.name);
   }
 
-  /** Everything it has printed, without carriage returns. */
-  get output(): string {
-    return this.terminal.output().replaceAll('\r', '');
-  }
-
-  prompt(timeoutMs = 240_000): Promise<void> {
-    return this.terminal.shows(PROMPT, timeoutMs);
-  }
-
-  /** What a command prints. @throws Error if it does not end in time. */
-  async run(command: string, timeoutMs = 240_000): Promise<string> {
-    const from = this.output.length;
-    this.terminal.send(`${command}; echo "<done $?>"\r`);
-    await this.terminal.until(
-      () => /\n<done \d+>\n/.test(this.output.slice(from)),
-      `end of ${command}`,
-      timeoutMs,
-    );
-    return this.output.slice(from);
-  }
-
-  async facts(): Promise<{ readonly state: string; readonly cpuSeconds: number }> {
-    return (await this.#service.request('GET', `/v1/domains/${this.name}`)).json;
+  prompt(): Promise<void> {
+    return this.shows(PROMPT, PATIENCE_MS);
   }
 
   async destroy(): Promise<void> {
-    this.terminal.close();
+    this.socket.close();
     await this.#service.request('DELETE', `/v1/domains/${this.name}`);
   }
 }

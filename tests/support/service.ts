@@ -48,6 +48,17 @@ export async function startTestService(
   };
 }
 
+/** Uploads a kernel or a RAM disk. @throws Error if it is refused. */
+export async function uploadImage(
+  service: TestService,
+  name: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const body = new Uint8Array(bytes);
+  const answer = await fetch(`${service.url}/v1/images/${name}`, { method: 'PUT', body });
+  if (!answer.ok) throw new Error(`upload of ${name}: ${await answer.text()}`);
+}
+
 async function request(url: string, method: string, body: unknown): Promise<Answer> {
   const response = await fetch(url, {
     method,

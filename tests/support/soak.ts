@@ -3,7 +3,7 @@
  * does the service's memory stay where it was?
  */
 
-import { LinuxGuest, uploadLinux } from './linux-over-rest.js';
+import { LinuxDomain, uploadLinux } from './linux-over-rest.js';
 import { type TestService, TestSocket } from './service.js';
 
 const MS = 1000;
@@ -53,8 +53,8 @@ export async function soak(
 ): Promise<SoakReport> {
   await uploadLinux(service);
   const names = ['linux-a', 'linux-b'];
-  const linux: LinuxGuest[] = [];
-  for (const name of names) linux.push(await LinuxGuest.create(service, { name, memory: 128 }));
+  const linux: LinuxDomain[] = [];
+  for (const name of names) linux.push(await LinuxDomain.create(service, { name, memory: 128 }));
   const talkers = [await talker(service, 'hello', 'hello'), await talker(service, 'grub', grub)];
   for (const guest of linux) {
     await guest.prompt();
@@ -86,7 +86,7 @@ interface Clock {
 const drift = (a: Clock, b: Clock): number => ((b.guest - a.guest) / (b.host - a.host) - 1) * 1e6;
 
 /** The uptime of each guest beside the host's time, by the reading that took least. */
-async function clocks(guests: readonly LinuxGuest[]): Promise<Clock[]> {
+async function clocks(guests: readonly LinuxDomain[]): Promise<Clock[]> {
   const read: Clock[] = [];
   for (const guest of guests) {
     let best = { took: Number.POSITIVE_INFINITY, host: 0, guest: 0 };
@@ -117,13 +117,13 @@ async function talker(service: TestService, name: string, kernel: string): Promi
 
 class Rounds {
   readonly #service: TestService;
-  readonly #linux: readonly LinuxGuest[];
+  readonly #linux: readonly LinuxDomain[];
   readonly #talkers: readonly Talker[];
   readonly #samples: Sample[] = [];
   #slowest = 0;
   #answers = 0;
 
-  constructor(service: TestService, linux: readonly LinuxGuest[], talkers: readonly Talker[]) {
+  constructor(service: TestService, linux: readonly LinuxDomain[], talkers: readonly Talker[]) {
     this.#service = service;
     this.#linux = linux;
     this.#talkers = talkers;

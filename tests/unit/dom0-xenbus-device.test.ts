@@ -9,8 +9,9 @@ import { XENBUS_STATE } from '../../hypervisor/public/io/xenbus.js';
 import { XenstoreClient } from '../../xenstore/client/client.js';
 import { XenstoreServer } from '../../xenstore/server/server.js';
 import { inProcessChannel } from '../../xenstore/transport/in-process.js';
+import { GUEST_FACTS } from '../support/guest-facts.js';
 
-const DOMID = 7;
+const DOMID = GUEST_FACTS.domid;
 const FRONTEND = `/local/domain/${DOMID}/device/vbd/51712`;
 const BACKEND = `/local/domain/0/backend/vbd/${DOMID}/51712`;
 const LIBXL = `/libxl/${DOMID}/device/vbd/51712`;
@@ -27,21 +28,7 @@ let onConnect: (read: ReadFrontend) => Promise<void>;
 beforeEach(async () => {
   const server = new XenstoreServer();
   store = new XenstoreClient(inProcessChannel(server));
-  const facts = {
-    domid: DOMID,
-    uuid: '00000000-0000-4000-8000-000000000007',
-    name: 'seven',
-    memoryKib: 4096,
-    maxMemoryKib: 8192,
-    vcpus: 1,
-    maxVcpus: 2,
-    storeMfn: 11,
-    storePort: 1,
-    consoleMfn: 12,
-    consolePort: 2,
-    consoleLimit: 1000,
-  };
-  for (const { path, value, perms } of guestNodes(facts)) {
+  for (const { path, value, perms } of guestNodes(GUEST_FACTS)) {
     await store.write(path, value);
     if (perms !== undefined) await store.setPerms(path, perms);
   }

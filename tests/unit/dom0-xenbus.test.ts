@@ -8,6 +8,7 @@ import { XENBUS_STATE } from '../../hypervisor/public/io/xenbus.js';
 import { XenstoreClient } from '../../xenstore/client/client.js';
 import { XenstoreServer } from '../../xenstore/server/server.js';
 import { inProcessChannel } from '../../xenstore/transport/in-process.js';
+import { GUEST_FACTS } from '../support/guest-facts.js';
 
 let server: XenstoreServer;
 let store: XenstoreClient;
@@ -54,26 +55,13 @@ test('a watched state is told once for each change, the present one first', asyn
 });
 
 describe('the nodes of a new guest', () => {
-  const facts = {
-    domid: 7,
-    uuid: '00000000-0000-4000-8000-000000000007',
-    name: 'seven',
-    memoryKib: 4096,
-    maxMemoryKib: 8192,
-    vcpus: 1,
-    maxVcpus: 2,
-    storeMfn: 11,
-    storePort: 1,
-    consoleMfn: 12,
-    consolePort: 2,
-    consoleLimit: 1000,
-  };
-
   test('say what the guest looks for', () => {
-    const values = Object.fromEntries(guestNodes(facts).map(({ path, value }) => [path, value]));
+    const values = Object.fromEntries(
+      guestNodes(GUEST_FACTS).map(({ path, value }) => [path, value]),
+    );
     expect(values).toMatchObject({
       '/local/domain/7/name': 'seven',
-      '/local/domain/7/vm': `/vm/${facts.uuid}`,
+      '/local/domain/7/vm': `/vm/${GUEST_FACTS.uuid}`,
       '/local/domain/7/memory/target': '4096',
       '/local/domain/7/memory/static-max': '8192',
       '/local/domain/7/console/ring-ref': '12',
@@ -85,7 +73,7 @@ describe('the nodes of a new guest', () => {
   });
 
   test('can be read by the guest, and only its own can be written', async () => {
-    for (const { path, value, perms } of guestNodes(facts)) {
+    for (const { path, value, perms } of guestNodes(GUEST_FACTS)) {
       await store.write(path, value);
       if (perms !== undefined) await store.setPerms(path, perms);
     }
