@@ -24,6 +24,7 @@ import { XenStoreError } from '../xenstore/protocol/errors.js';
 import type { DeviceEvent, DeviceEventKind, DeviceKind } from './device.js';
 import type { Dom0 } from './guest.js';
 import { domainPath } from './guest-nodes.js';
+import { messageOf } from './message-of.js';
 import { announceState, decodeState, type XenbusState } from './xenbus.js';
 
 type Nodes = Readonly<Record<string, string>>;
@@ -326,9 +327,6 @@ async function removeIfEmpty(store: Dom0['store'], path: string): Promise<void> 
 }
 
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/'));
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
 
 function ignoreAbsence(error: unknown): void {
   if (!(error instanceof XenStoreError && error.code === 'ENOENT')) throw error;

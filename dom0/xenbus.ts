@@ -1,4 +1,4 @@
-/** The states of xenbus as a backend sees them: reading the other end's, announcing one's own. */
+/** The states of xenbus as a backend sees them: reading what the other end says, announcing one's own. */
 
 import { XENBUS_STATE } from '../hypervisor/public/io/xenbus.js';
 import type { XenstoreClient } from '../xenstore/client/client.js';
@@ -11,6 +11,14 @@ const STATES = new Set<number>(Object.values(XENBUS_STATE));
 export function decodeState(value: string | undefined): XenbusState {
   const state = /^\d$/.test(value ?? '') ? Number(value) : XENBUS_STATE.UNKNOWN;
   return STATES.has(state) ? (state as XenbusState) : XENBUS_STATE.UNKNOWN;
+}
+
+const U32_LIMIT = 2 ** 32;
+
+/** A reference, a port, a count: a u32 in decimal. @returns undefined for anything else. */
+export function decodeU32(value: string | undefined): number | undefined {
+  const number = /^\d{1,10}$/.test(value ?? '') ? Number(value) : Number.NaN;
+  return number < U32_LIMIT ? number : undefined;
 }
 
 export async function announceState(

@@ -11,6 +11,7 @@
  */
 
 import { BLKIF_ABI, BLKIF_RSP } from '../../hypervisor/public/io/blkif.js';
+import { messageOf } from '../message-of.js';
 import type { EventChannel, MappedGrant, Privcmd } from '../privcmd.js';
 import type { SharedRing } from '../shared-ring.js';
 import {
@@ -208,6 +209,3 @@ export class BlockQueue {
 }
 
 const { OKAY, ERROR } = BLKIF_RSP;
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);

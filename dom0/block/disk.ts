@@ -4,6 +4,7 @@
  */
 
 import type { DeviceEventKind } from '../device.js';
+import { messageOf } from '../message-of.js';
 import type { Discard, DiskLimits, Transfer } from './blk-request.js';
 import { IoSlots } from './io-slots.js';
 import type { Storage } from './storage.js';
@@ -110,7 +111,7 @@ export class Disk {
     const more = this.#untold === 0 ? '' : ` (and ${this.#untold} errors more since the last)`;
     this.#quietUntil = now + QUIET_MS;
     this.#untold = 0;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     this.#tell('io-error', `${kind} of ${length} bytes at ${position}: ${message}${more}`);
   }
 }

@@ -4,6 +4,7 @@
  */
 
 import { BLKFRONT_NODES, BLKIF_ABI } from '../../hypervisor/public/io/blkif.js';
+import { decodeU32 } from '../xenbus.js';
 import type { ReadFrontend } from '../xenbus-device.js';
 import type { BlkAbi } from './blk-request.js';
 
@@ -72,8 +73,8 @@ async function readQueue(read: ReadFrontend, at: string, pages: number): Promise
 async function readNumber(read: ReadFrontend, node: string, absent?: number): Promise<number> {
   const text = await read(node);
   if (text === undefined && absent !== undefined) return absent;
-  const value = /^\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN;
-  if (!(value < 2 ** 32)) {
+  const value = decodeU32(text);
+  if (value === undefined) {
     throw new DetailsError(`${node} is ${JSON.stringify(text?.slice(0, 40) ?? 'missing')}`);
   }
   return value;

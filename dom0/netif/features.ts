@@ -8,12 +8,12 @@ import {
   NETIF_FRONTEND_NODES as FRONTEND,
   queueDirectory,
 } from '../../hypervisor/public/io/netif.js';
+import { decodeU32 } from '../xenbus.js';
 import type { ReadFrontend } from '../xenbus-device.js';
 import type { VifSpec } from './vif-spec.js';
 
 /** Queues a frontend may use: more than there are vCPUs in most guests. */
 const MAX_QUEUES = 4;
-const U32_LIMIT = 2 ** 32;
 
 /** Where one queue is. */
 export interface QueueNodes {
@@ -90,7 +90,7 @@ export async function readFeatures(read: ReadFrontend): Promise<FrontendFeatures
 
 async function readQueues(read: ReadFrontend): Promise<QueueNodes[]> {
   const text = (await read(FRONTEND.NUM_QUEUES)) ?? '1';
-  const count = parseU32(text);
+  const count = decodeU32(text);
   if (count === undefined || count < 1 || count > MAX_QUEUES) {
     throw new Error(`${FRONTEND.NUM_QUEUES} is ${JSON.stringify(text)}, not 1 to ${MAX_QUEUES}`);
   }
@@ -102,7 +102,7 @@ async function readQueues(read: ReadFrontend): Promise<QueueNodes[]> {
 async function readQueue(read: ReadFrontend, directory: string): Promise<QueueNodes> {
   const require = async (node: string): Promise<number> => {
     const text = await read(`${directory}${node}`);
-    const value = parseU32(text);
+    const value = decodeU32(text);
     if (value === undefined) throw new Error(`${directory}${node} is ${JSON.stringify(text)}`);
     return value;
   };
@@ -114,9 +114,4 @@ async function readQueue(read: ReadFrontend, directory: string): Promise<QueueNo
     require(isSplit ? FRONTEND.EVENT_CHANNEL_RX : FRONTEND.EVENT_CHANNEL),
   ]);
   return { txRef, rxRef, txPort, rxPort };
-}
-
-function parseU32(text: string | undefined): number | undefined {
-  const value = /^\d{1,10}$/.test(text ?? '') ? Number(text) : Number.NaN;
-  return value < U32_LIMIT ? value : undefined;
 }

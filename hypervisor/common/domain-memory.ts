@@ -41,25 +41,17 @@ export class DomainMemory<D> {
   allocateImagePage(image: string, offset: number, fill: (frame: Frame) => void): Mfn | undefined {
     const { shared } = this.#pool;
     const known = shared.find(image, offset);
-    if (this.totPages >= this.maxPages || (known !== undefined && this.#pool.free === 0)) {
-      return undefined;
-    }
+    if (!this.canAdopt || (known !== undefined && this.#pool.free === 0)) return undefined;
     const frame = known ?? this.#pool.allocate();
     if (frame === undefined) return undefined;
-    const mfn = this.machineFrames.add(frame, 'ram');
-    if (mfn === undefined) {
-      if (known === undefined) this.#pool.release(frame);
-      return undefined;
-    }
     if (known === undefined) {
       fill(frame);
       shared.add(image, offset, frame);
     } else {
       shared.addUser(frame);
     }
+    const mfn = this.adopt(frame);
     this.#map.setShared(mfn, frame);
-    this.#hooks.pageAdded(this.#domain, mfn, frame, 'ram');
-    this.totPages++;
     return mfn;
   }
 
@@ -112,7 +104,7 @@ export class DomainMemory<D> {
     return this.totPages < this.maxPages && this.machineFrames.hasFree;
   }
 
-  /** Makes a frame that was detached from another domain a page of this one, which `canAdopt`. */
+  /** Makes a frame that is no other domain's own a page of this one, which `canAdopt`. */
   adopt(frame: Frame): Mfn {
     const mfn = this.machineFrames.add(frame, 'ram');
     if (mfn === undefined) throw new Error('there is no free MFN');

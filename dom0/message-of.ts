@@ -1,0 +1,4 @@
+/** What an exception says, whatever was thrown. */
+
+export const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
