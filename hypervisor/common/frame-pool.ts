@@ -32,7 +32,7 @@ export class FramePool {
 
   /** Frames that can be allocated: those in reserve for users of shared ones are not among them. */
   get free(): number {
-    return this.#hostFrames.free - this.shared.reserved;
+    return this.#hostFrames.free + this.shared.idle - this.shared.reserved;
   }
 
   /** Frames that somebody besides their owner holds. */
@@ -42,13 +42,17 @@ export class FramePool {
 
   /** @returns a zeroed frame, undefined if none is left. */
   allocate(): Frame | undefined {
-    return this.free > 0 ? this.#hostFrames.allocate() : undefined;
+    if (this.free <= 0) return undefined;
+    return (
+      this.#hostFrames.allocate() ?? (this.#reclaim() ? this.#hostFrames.allocate() : undefined)
+    );
   }
 
   /** A user of a shared frame is to have it alone. @returns the frame itself if nobody else uses it, else a copy. */
   unshare(frame: Frame): Frame {
     if (!this.shared.drop(frame)) return frame;
-    const copy = this.#hostFrames.allocateCopy(frame);
+    let copy = this.#hostFrames.allocateCopy(frame);
+    if (copy === undefined && this.#reclaim()) copy = this.#hostFrames.allocateCopy(frame);
     if (copy === undefined) throw new Error('the reserve for shared frames is gone');
     return copy;
   }
@@ -60,7 +64,7 @@ export class FramePool {
 
   /** The owner, or one of several, gives the frame up. */
   release(frame: Frame): void {
-    if (this.shared.size > 0 && this.shared.drop(frame)) return;
+    if (this.shared.size > 0 && this.shared.leave(frame)) return;
     const holding = this.#held.size > 0 ? this.#held.get(frame) : undefined;
     if (holding) holding.orphan = true;
     else this.#giveBack(frame);
@@ -77,6 +81,13 @@ export class FramePool {
     if (!holding || --holding.count > 0) return;
     this.#held.delete(frame);
     if (holding.orphan) this.#giveBack(frame);
+  }
+
+  /** Gives an idle frame of an image back to the host. @returns false if there is none. */
+  #reclaim(): boolean {
+    const frame = this.shared.reclaim();
+    if (frame !== undefined) this.#giveBack(frame);
+    return frame !== undefined;
   }
 
   #giveBack(frame: Frame): void {

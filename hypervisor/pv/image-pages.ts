@@ -1,6 +1,6 @@
 /**
  * Which pages of a new domain hold nothing but a page of its kernel or RAM disk: they can be shared with other domains of
- * the same image. Pages at the edges of segments, pages that two segments claim, and the hypercall page are no such pages.
+ * the same image. Pages in which a segment begins half-way, pages that two segments claim, and the hypercall page are no such pages.
  */
 
 import { PAGE_SIZE } from '../machine/layout.js';
@@ -49,11 +49,12 @@ function addKernel(
   for (const segment of plan.segments) {
     const end = segment.address + segment.fileSize;
     let address = Math.ceil(segment.address / PAGE_SIZE) * PAGE_SIZE;
-    for (; address + PAGE_SIZE <= end; address += PAGE_SIZE) {
+    for (; address < end; address += PAGE_SIZE) {
       const pfn = address / PAGE_SIZE;
       if (claims.get(pfn) !== 1 || pfn === plan.hypercallPage) continue;
       const offset = segment.offset + address - segment.address;
-      pages.set(pfn, { name, offset, bytes: kernel.subarray(offset, offset + PAGE_SIZE) });
+      const bytes = kernel.subarray(offset, offset + Math.min(PAGE_SIZE, end - address));
+      pages.set(pfn, { name, offset, bytes });
     }
   }
 }

@@ -61,7 +61,35 @@ describe('frames of an image', () => {
     const users = [page(), page(), page()];
     for (const n of order) users[n]?.domain.destroy();
     expect(frames.free).toBe(before);
-    expect(frames.shared.size).toBe(0);
+    expect(frames.shared).toMatchObject({ size: 1, idle: 1, reserved: 0 });
+  });
+
+  test('the next domain of the image finds a frame whose last user is gone as it was', () => {
+    const { frames, page } = sharing();
+    const first = page();
+    const frame = first.domain.frameMap.peek(first.mfn);
+    first.domain.destroy();
+    const free = frames.free;
+    const next = page(first.domain);
+    expect(next.domain.frameMap.peek(next.mfn)).toBe(frame);
+    expect([...next.bytes().subarray(0, 3)]).toEqual([1, 2, 3]);
+    expect(frames.free).toBe(free - 1);
+    expect(frames.shared).toMatchObject({ idle: 0, reserved: 0 });
+  });
+
+  test('an idle frame is anybody’s: zeroed, and forgotten as a page of the image', () => {
+    const { machine, frames, page } = sharing();
+    const first = page();
+    const idle = first.domain.frameMap.peek(first.mfn);
+    first.domain.destroy();
+    const taken: Frame[] = [];
+    for (let frame = frames.allocate(); frame !== undefined; frame = frames.allocate())
+      taken.push(frame);
+    expect(taken).toContain(idle);
+    expect(machine.ram.frameBytes(idle as Frame).some((byte) => byte !== 0)).toBe(false);
+    expect(frames.free).toBe(0);
+    expect(frames.shared.find('image', 0)).toBeUndefined();
+    for (const frame of taken) frames.release(frame);
   });
 
   test('a page given up and a page over the reservation', () => {

@@ -52,6 +52,20 @@ describe('an image', () => {
     rmSync(join(root, 'images', 'same'));
   });
 
+  test('that was written to, or replaced by an upload of the same size, is read anew', async () => {
+    writeFileSync(join(root, 'images', 'edited'), 'first');
+    const first = await images.load('edited', 'kernel');
+    writeFileSync(join(root, 'images', 'edited'), 'later');
+    expect(await load('edited')).toBe('later');
+    expect((await images.load('edited', 'kernel')).name).not.toBe(first.name);
+    await images.save('edited', Buffer.from('third'));
+    expect(await load('edited')).toBe('third');
+    await images.save('edited', Buffer.from('again'));
+    expect(await load('edited')).toBe('again');
+    await images.delete('edited');
+    rmSync(join(root, 'images', 'edited'));
+  });
+
   // biome-ignore format: one row per name
   test.each([
     ['../secret',                'leaves the image directory'],

@@ -1,18 +1,16 @@
 /** Kernels and RAM disks: the image directory, which is only read, and beside it what was uploaded. Nothing outside is reachable. */
 
 import { randomUUID } from 'node:crypto';
-import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { realpathSync, type Stats, statSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
 import { ImageCache } from './image-cache.js';
 import { hashOf, readShared } from './shared-bytes.js';
+import { SMALL_BYTES, SmallImages } from './small-images.js';
 import { isPacked, UnpackError } from './unpack.js';
 import { UnpackedImages } from './unpacked-images.js';
-
-/** Files up to this size are read without a detour through the thread pool, which costs more than the reading. */
-const READ_AT_ONCE = 1024 * 1024;
 
 /** Files of the folders that are no images. */
 const HIDDEN = /(^|\/)(\.|README\.md$)/;
@@ -40,6 +38,7 @@ export interface LoadedImage {
 export class Images {
   readonly #folders: ImageFolders;
   readonly #unpacked: UnpackedImages;
+  readonly #small = new SmallImages();
 
   constructor(folders: ImageFolders) {
     this.#folders = folders;
@@ -66,11 +65,15 @@ export class Images {
    * @param field of the request that named it, for the error.
    */
   async load(name: string, field: 'kernel' | 'ramdisk'): Promise<LoadedImage> {
-    const { path, bytes: size } = this.#find(name, field);
-    if (field === 'ramdisk' && size > READ_AT_ONCE) return named(await readShared(path));
+    const { path, stats } = this.#find(name, field);
+    if (stats.size <= SMALL_BYTES) {
+      const image = this.#small.read(path, stats);
+      return field === 'kernel' && isPacked(image.bytes) ? this.#unpack(image.bytes, field) : image;
+    }
+    if (field === 'ramdisk') return named(await readShared(path));
     // What unpacks cannot read shared memory.
-    const bytes = size > READ_AT_ONCE ? await readFile(path) : readFileSync(path);
-    return field === 'kernel' && isPacked(bytes) ? this.#unpack(bytes, field) : named(bytes);
+    const bytes = await readFile(path);
+    return isPacked(bytes) ? this.#unpack(bytes, field) : named(bytes);
   }
 
   /** Resolves when nothing is being written any more. */
@@ -141,13 +144,13 @@ async function regularFiles(folder: string): Promise<{ name: string; bytes: numb
     .filter((name) => !HIDDEN.test(name))
     .flatMap((name) => {
       const file = fileWithin(folder, name);
-      return file === undefined ? [] : [{ name, bytes: file.bytes }];
+      return file === undefined ? [] : [{ name, bytes: file.stats.size }];
     });
 }
 
 interface File {
   readonly path: string;
-  readonly bytes: number;
+  readonly stats: Stats;
 }
 
 /** A regular file below a folder, by its real path; undefined if there is none, or if a link leads out of the folder. */
@@ -155,8 +158,8 @@ function fileWithin(folder: string, name: string): File | undefined {
   try {
     const path = realpathSync.native(join(folder, name));
     if (!path.startsWith(realpathSync.native(folder) + sep)) return undefined;
-    const found = statSync(path);
-    return found.isFile() ? { path, bytes: found.size } : undefined;
+    const stats = statSync(path);
+    return stats.isFile() ? { path, stats } : undefined;
   } catch {
     return undefined;
   }
