@@ -1,6 +1,6 @@
 /** The life of domains, as dom0 commands it: create, pause, shut down, destroy, describe. */
 
-import { Domain, type DomainServices, mfnsFor } from './common/domain.js';
+import { Domain, type DomainServices, mfnsFor, type Vcpu } from './common/domain.js';
 import { DEFAULT_WEIGHT, type Scheduler } from './common/scheduler.js';
 import { writeVcpuTime, writeWallClock } from './common/time.js';
 import { ControlError } from './control-error.js';
@@ -208,13 +208,7 @@ export class DomainControl {
   #describe(domain: Domain): DomainInfo {
     const now = this.#parts.services.clock.now();
     const online = domain.vcpus.filter((vcpu) => vcpu.online);
-    const cpuTime = (vcpu: (typeof online)[number]) => vcpu.runstate.timeIn(RUNSTATE.RUNNING, now);
-    const vcpus: VcpuInfo[] = domain.vcpus.map((vcpu) => ({
-      id: vcpu.id,
-      online: vcpu.online,
-      state: STATES[vcpu.runstate.state] ?? 'offline',
-      cpuTime: cpuTime(vcpu),
-    }));
+    const vcpus = domain.vcpus.map((vcpu) => describeVcpu(vcpu, now));
     return {
       domid: domain.id,
       handle: domain.handle,
@@ -231,15 +225,29 @@ export class DomainControl {
       maxPages: domain.maxPages,
       vcpus,
       maxVcpus: domain.vcpus.length,
-      cpuTime: domain.vcpus.reduce((sum, vcpu) => sum + cpuTime(vcpu), 0),
+      cpuTime: vcpus.reduce((sum, { cpuTime }) => sum + cpuTime, 0),
       retired: domain.vcpus.reduce((sum, vcpu) => sum + vcpu.retired, 0),
       weight: domain.weight,
       cap: domain.cap.percent,
       hypercalls: domain.hypercalls.reduce((sum, count) => sum + count, 0),
       eventChannels: domain.events.open,
+      eventsRaised: domain.events.raised,
       grantFrames: domain.grants.frames.length,
+      grantsInUse: domain.grants.active,
+      grantsMapped: domain.grants.maptrack.size,
     };
   }
+}
+
+function describeVcpu({ id, online, runstate }: Vcpu, now: number): VcpuInfo {
+  const runstates = {
+    running: runstate.timeIn(RUNSTATE.RUNNING, now),
+    runnable: runstate.timeIn(RUNSTATE.RUNNABLE, now),
+    blocked: runstate.timeIn(RUNSTATE.BLOCKED, now),
+    offline: runstate.timeIn(RUNSTATE.OFFLINE, now),
+  };
+  const state = STATES[runstate.state] ?? 'offline';
+  return { id, online, state, cpuTime: runstates.running, runstates };
 }
 
 /** The fields that are given, so that an undefined one does not hide a default. */

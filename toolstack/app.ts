@@ -15,6 +15,7 @@ import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
 import { eventSocket } from './api/events.js';
 import { refusal } from './api/guard.js';
+import { healthRoutes } from './api/health.js';
 import { hostRoutes } from './api/host.js';
 import { imageRoutes } from './api/images.js';
 import { networkRoutes } from './api/networks.js';
@@ -59,6 +60,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(domainVifRoutes(services));
   await app.register(networkRoutes(services));
   await app.register(hostRoutes(services));
+  await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));
   const sockets = [
     consoleSocket(services),

@@ -13,7 +13,9 @@ import { Domains } from './domains/domains.js';
 import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
 import { Images } from './domains/images.js';
+import { Metrics } from './domains/metrics.js';
 import { Networks, OUTSIDE } from './domains/networks.js';
+import { Readiness } from './domains/readiness.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
 import { TraceFeed } from './domains/trace-feed.js';
@@ -62,6 +64,7 @@ export async function startService(
   const domains = new Domains(host, images, events); // their life cycle
   const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
   const facts = new HostFacts(privcmd, product()); // figures
+  const tree = new StoreTree(server, store);
   const services = {
     domains,
     images,
@@ -70,7 +73,9 @@ export async function startService(
     events,
     trace,
     host: facts,
-    store: new StoreTree(server, store),
+    store: tree,
+    metrics: new Metrics({ privcmd, domains, events, store: tree }), // for Prometheus
+    readiness: new Readiness(privcmd, tree), // for probes
   };
   const app = await buildApp(services, options); // HTTP and WebSocket
   const url = await listen(app, options.port);
@@ -98,12 +103,13 @@ function watchMachine(
 
 async function shutDown(
   app: FastifyInstance,
-  { domains, images, trace }: Services,
+  { domains, images, trace, readiness }: Services,
   network: Network,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
 ): Promise<void> {
+  readiness.stop();
   await app.close();
   trace.close();
   await domains.endAll();

@@ -46,6 +46,8 @@ export class EventChannels {
   #ports: EventPorts;
   #fifo: FifoEvents | undefined;
   readonly #channels: (Channel | undefined)[] = [];
+  /** Notifications of the domain's ports since its start. */
+  raised = 0;
   /** Ports of virtual IRQs: index vcpu * NR_VIRQS + virq, 0 for none. Global ones under vCPU 0. */
   readonly #virqs: number[] = [];
   #open = 0;
@@ -256,6 +258,7 @@ export class EventChannels {
   /** Marks a port pending, as a notification from the other end does. */
   setPending(port: number): void {
     const channel = this.#channels[port];
+    this.raised++;
     if (channel && this.#ports.setPending(port, channel)) this.#owner.portPending(asPort(port));
   }
 

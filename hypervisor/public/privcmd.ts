@@ -72,15 +72,25 @@ export interface DomainInfo {
   readonly cap: number;
   readonly hypercalls: number;
   readonly eventChannels: number;
+  /** Notifications of its ports, virtual IRQs among them. */
+  readonly eventsRaised: number;
   readonly grantFrames: number;
+  /** Grants of its own that somebody uses. */
+  readonly grantsInUse: number;
+  /** Grants of others that it has mapped. */
+  readonly grantsMapped: number;
 }
 
 export interface VcpuInfo {
   readonly id: number;
   readonly online: boolean;
-  readonly state: 'running' | 'runnable' | 'blocked' | 'offline';
+  readonly state: VcpuState;
   readonly cpuTime: number;
+  /** Nanoseconds in each state. */
+  readonly runstates: Readonly<Record<VcpuState, number>>;
 }
+
+export type VcpuState = 'running' | 'runnable' | 'blocked' | 'offline';
 
 export interface PhysInfo {
   readonly totalFrames: number;

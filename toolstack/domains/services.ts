@@ -5,7 +5,9 @@ import type { Domains } from './domains.js';
 import type { EventLog } from './event-log.js';
 import type { HostFacts } from './host-facts.js';
 import type { Images } from './images.js';
+import type { Metrics } from './metrics.js';
 import type { Networks } from './networks.js';
+import type { Readiness } from './readiness.js';
 import type { StoreTree } from './store-tree.js';
 import type { TraceFeed } from './trace-feed.js';
 
@@ -18,4 +20,6 @@ export interface Services {
   readonly host: HostFacts;
   readonly trace: TraceFeed;
   readonly store: StoreTree;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
 }
