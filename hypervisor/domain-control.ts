@@ -6,7 +6,13 @@ import { writeVcpuTime, writeWallClock } from './common/time.js';
 import { ControlError } from './control-error.js';
 import { asDomId } from './machine/types.js';
 import { EVTCHN_FIFO_NR_CHANNELS } from './public/event-channel.js';
-import type { CreateDomain, CreatedDomain, DomainInfo, VcpuInfo } from './public/privcmd.js';
+import type {
+  CreateDomain,
+  CreatedDomain,
+  DomainInfo,
+  SchedulerInfo,
+  VcpuInfo,
+} from './public/privcmd.js';
 import type { ShutdownReason } from './public/sched.js';
 import { RUNSTATE } from './public/vcpu.js';
 import { DOMID } from './public/xen.js';
@@ -18,6 +24,8 @@ import type { Pv } from './pv/pv.js';
 const MAX_VCPUS = 128;
 const MAX_WEIGHT = 65_535;
 const MAX_PAGES = 0xf_0000;
+/** dom0 is answered sooner: the mailbox is looked at within a slice. Other vCPUs wait so long. */
+const LONGEST_SLICE_NS = 100_000_000;
 const MAX_PORTS = EVTCHN_FIFO_NR_CHANNELS - 1;
 // biome-ignore format: one row per default
 /** As xl's. */
@@ -104,6 +112,19 @@ export class DomainControl {
       domain.cap.set(inRange('cap', cap, 0, 100 * MAX_VCPUS), this.#parts.services.clock.now());
     }
     return null;
+  }
+
+  schedulerInfo(): SchedulerInfo {
+    const { sliceLength: slice, ratelimit } = this.#parts.scheduler;
+    return { name: 'credit2', slice, ratelimit };
+  }
+
+  setSchedulerInfo(slice: number | undefined, ratelimit: number | undefined): SchedulerInfo {
+    const { scheduler } = this.#parts;
+    const wanted = inRange('slice', slice ?? scheduler.sliceLength, 100_000, LONGEST_SLICE_NS);
+    scheduler.ratelimit = inRange('ratelimit', ratelimit ?? scheduler.ratelimit, 0, wanted);
+    scheduler.sliceLength = wanted;
+    return this.schedulerInfo();
   }
 
   setMaxMemory(domid: number, maxPages: number): null {

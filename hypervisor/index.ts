@@ -6,6 +6,7 @@ import type { HostHooks } from './common/hooks.js';
 import { Scheduler } from './common/scheduler.js';
 import { Timers } from './common/timer.js';
 import { Trace } from './common/trace.js';
+import { pressDebugKey } from './debug-keys.js';
 import { Dom0 } from './dom0.js';
 import { DomainControl } from './domain-control.js';
 import { Engine } from './engine/engine.js';
@@ -14,6 +15,7 @@ import { Dispatcher } from './hypercall/dispatch.js';
 import { encodeRunstate } from './hypercall/runstate-area.js';
 import type { HypercallServices } from './hypercall/services.js';
 import { XEN_VERSION, XEN_VERSION_TEXT } from './hypercall/xen-version.js';
+import { Inspection } from './inspection.js';
 import { Log } from './log.js';
 import { HostFrames } from './machine/host-frames.js';
 import { asDomId, highHalf, lowHalf } from './machine/types.js';
@@ -46,6 +48,7 @@ export class Hypervisor {
   readonly #dom0: Dom0;
   readonly #dispatcher: Dispatcher;
   readonly #control: DomainControl;
+  readonly #inspection: Inspection;
   readonly #privcmd: PrivcmdServer;
   readonly #loop: RunLoop;
   #bugs = 0;
@@ -74,6 +77,12 @@ export class Hypervisor {
     this.#dispatcher = new Dispatcher(this.#calls(), registers, this.#pv.guest, this.#trace);
     this.#control = this.#makeControl();
     this.#loop = this.#makeLoop();
+    this.#inspection = new Inspection({
+      ram,
+      pv: this.#pv,
+      bounce: host.bounce,
+      unloadAny: () => this.#loop.unloadAny(),
+    });
     this.#privcmd = this.#makePrivcmd();
   }
 
@@ -172,10 +181,12 @@ export class Hypervisor {
       domains: this.#domains,
       control: this.#control,
       dom0: this.#dom0,
+      inspection: this.#inspection,
       trace: this.#trace,
       ring: this.#log.ring,
       send: (message) => this.#setup.host.send(message),
       physinfo: () => this.#physinfo(),
+      debugKey: (key) => this.#debugKey(key),
       bug: (error) => this.#bug('a control call', error),
       stop: () => this.#loop.stop(),
     });
@@ -291,6 +302,22 @@ export class Hypervisor {
     this.#bugs++;
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     this.#log.line(`BUG in ${where}: ${text}`);
+  }
+
+  #debugKey(key: string): string[] | undefined {
+    const lines = pressDebugKey(
+      {
+        clock: this.#setup.clock,
+        timers: this.#timers,
+        scheduler: this.#scheduler,
+        frames: this.#frames,
+        domains: this.#domains,
+        inspection: this.#inspection,
+      },
+      key,
+    );
+    for (const line of lines ?? []) this.#log.line(line);
+    return lines;
   }
 
   #physinfo(): PhysInfo {

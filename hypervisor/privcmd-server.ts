@@ -5,6 +5,7 @@ import type { Trace } from './common/trace.js';
 import { ControlError } from './control-error.js';
 import type { Dom0 } from './dom0.js';
 import type { DomainControl } from './domain-control.js';
+import type { Inspection } from './inspection.js';
 import { hypercallName } from './public/hypercalls.js';
 import type {
   HypercallStats,
@@ -20,10 +21,13 @@ export interface PrivcmdServerParts {
   readonly domains: ReadonlyMap<number, Domain>;
   readonly control: DomainControl;
   readonly dom0: Dom0;
+  readonly inspection: Inspection;
   readonly trace: Trace;
   readonly ring: { read(): string; clear(): void };
   send(message: PrivcmdReply | PrivcmdEvent): void;
   physinfo(): PhysInfo;
+  /** Lines that a debug key is answered with, undefined if there is no such key. */
+  debugKey(key: string): string[] | undefined;
   /** A JavaScript exception that is no refusal. */
   bug(error: unknown): void;
   stop(): void;
@@ -59,7 +63,7 @@ export class PrivcmdServer {
   }
 
   #table(): Handlers {
-    const { control, dom0, trace, ring, stop } = this.#parts;
+    const { control, dom0, inspection, trace, ring, stop } = this.#parts;
     const domain = (domid: number) => control.require(domid);
     // biome-ignore format: one row per operation
     return {
@@ -73,6 +77,13 @@ export class PrivcmdServer {
       setscheduler:              ({ domid, weight, cap }) => control.setScheduler(domid, weight, cap),
       setmaxmem:                 ({ domid, maxPages }) => control.setMaxMemory(domid, maxPages),
       physinfo:                  () => this.#parts.physinfo(),
+      schedulerinfo:             () => control.schedulerInfo(),
+      setschedulerinfo:          ({ slice, ratelimit }) => control.setSchedulerInfo(slice, ratelimit),
+      sendnmi:                   ({ domid, vcpu }) => inspection.sendNmi(domain(domid), vcpu),
+      getvcpucontext:            ({ domid, vcpu }) => inspection.context(domain(domid), vcpu),
+      getmemlist:                ({ domid }) => inspection.memoryList(domain(domid)),
+      readpages:                 ({ domid, mfns, at }) => inspection.readPages(domain(domid), mfns, at),
+      debugkey:                  ({ key }) => this.#debugKey(key),
       readconsole:               ({ clear }) => this.#readConsole(ring, clear),
       'evtchn.bind_interdomain': ({ remoteDom, remotePort }) => dom0.bindInterdomain(domain(remoteDom), remotePort),
       'evtchn.alloc_unbound':    ({ remoteDom }) => dom0.allocateUnbound(remoteDom),
@@ -94,6 +105,12 @@ export class PrivcmdServer {
     this.#parts.control.destroy(domid);
     this.#parts.send({ event: 'domain', domid, state: 'destroyed' });
     return null;
+  }
+
+  #debugKey(key: string): { text: string } {
+    const lines = this.#parts.debugKey(key);
+    if (!lines) throw new ControlError('EINVAL', `there is no debug key '${key}'`, { key });
+    return { text: lines.map((line) => `${line}\n`).join('') };
   }
 
   #readConsole(ring: PrivcmdServerParts['ring'], clear: boolean | undefined): { text: string } {

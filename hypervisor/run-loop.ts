@@ -6,7 +6,7 @@
  */
 
 import type { Domain, Vcpu } from './common/domain.js';
-import { RATELIMIT_NS, type Scheduler } from './common/scheduler.js';
+import type { Scheduler } from './common/scheduler.js';
 import type { Timers } from './common/timer.js';
 import type { HypervisorHost } from './host.js';
 import type { Dispatcher } from './hypercall/dispatch.js';
@@ -107,7 +107,13 @@ export class RunLoop {
 
   /** Takes a domain's vCPU out of the processor: its memory is about to go. */
   unload(domain: Domain): void {
-    if (this.#loaded?.vcpu.domain !== domain) return;
+    if (this.#loaded?.vcpu.domain === domain) this.unloadAny();
+  }
+
+  /** Takes the vCPU out that is in the processor, so that its state can be looked at. Not while it runs. */
+  unloadAny(): void {
+    if (this.#loaded === undefined) return;
+    this.#noLongerRunning(this.#parts.clock.now());
     this.#parts.pv.leave();
     this.#loaded = undefined;
   }
@@ -223,7 +229,7 @@ export class RunLoop {
   #renew(limited: Limit, start: number): number {
     const { clock, time, timers, scheduler } = this.#parts;
     time.follow();
-    limited.renew(start, timers.next, scheduler.preemptSoon);
+    limited.renew(start, timers.next, scheduler.preemptSoon, scheduler.ratelimit);
     this.#sliceEnd = limited.end;
     const left = limited.end - clock.now();
     return left <= 0 ? 0 : this.#budget(left);
@@ -268,10 +274,10 @@ class Limit {
     return ++this.#exits % EXITS_PER_LOOK === 0 || timer < this.#timer || preempt !== this.#preempt;
   }
 
-  renew(start: number, timer: number, preempt: boolean): void {
+  renew(start: number, timer: number, preempt: boolean, ratelimit: number): void {
     this.#timer = timer;
     this.#preempt = preempt;
     this.end = Math.min(this.end, timer);
-    if (preempt) this.end = Math.min(this.end, start + RATELIMIT_NS);
+    if (preempt) this.end = Math.min(this.end, start + ratelimit);
   }
 }

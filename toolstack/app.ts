@@ -10,6 +10,7 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod';
 import { consoleRoutes, consoleSocket } from './api/console.js';
+import { coreRoutes } from './api/cores.js';
 import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
@@ -21,6 +22,7 @@ import { imageRoutes } from './api/images.js';
 import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
+import { taskRoutes } from './api/tasks.js';
 import { traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
 import { storeRoutes, storeSockets } from './api/xenstore.js';
@@ -59,6 +61,8 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(domainDiskRoutes(services));
   await app.register(domainVifRoutes(services));
   await app.register(networkRoutes(services));
+  await app.register(taskRoutes(services));
+  await app.register(coreRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));

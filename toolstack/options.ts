@@ -32,6 +32,8 @@ export interface ServiceOptions {
   readonly disks: readonly [string, ...string[]];
   /** Bytes of an uploaded disk. */
   readonly diskLimit: number;
+  /** Where cores of domains go. */
+  readonly cores: string;
   /** Unix socket of the XenStore; undefined for none. */
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
@@ -52,6 +54,7 @@ export const DEFAULTS: ServiceOptions = {
   cacheLimit: 512 * MIB,
   disks: [join(ROOT, 'var', 'disks')],
   diskLimit: 64 * 1024 * MIB,
+  cores: join(ROOT, 'var', 'cores'),
   storeSocket: defaultSocket(),
   demo: 'hello',
   bodyLimit: MIB,
@@ -67,6 +70,7 @@ export const USAGE = `npm start -- [options]
   --cache <dir>         where unpacked kernels are kept (var/cache)
   --disks <dir>         directory in which disks of guests may lie; can be given several times (var/disks)
   --disk-limit <MiB>    size of an uploaded disk (${DEFAULTS.diskLimit / MIB})
+  --cores <dir>         where cores of domains go (var/cores)
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -79,6 +83,7 @@ const OPTIONS = {
   cache: { type: 'string' },
   disks: { type: 'string', multiple: true },
   'disk-limit': { type: 'string' },
+  cores: { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -98,6 +103,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
     disks: isFilled(values.disks) ? values.disks : DEFAULTS.disks,
     diskLimit:
       wholeNumber('disk-limit', values['disk-limit'], DEFAULTS.diskLimit / MIB, 1, 2 ** 24) * MIB,
+    cores: values.cores ?? DEFAULTS.cores,
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };

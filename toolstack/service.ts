@@ -7,7 +7,9 @@ import { Privcmd } from '../dom0/privcmd.js';
 import { XenstoreClient } from '../xenstore/client/client.js';
 import { inProcessChannel } from '../xenstore/transport/in-process.js';
 import { listenOnSocket, type SocketTransport } from '../xenstore/transport/unix-socket.js';
+import { taskProblem } from './api/problems.js';
 import { buildApp } from './app.js';
+import { Cores } from './domains/cores.js';
 import { DiskFolders } from './domains/disk-folders.js';
 import { Domains } from './domains/domains.js';
 import { EventLog } from './domains/event-log.js';
@@ -18,6 +20,7 @@ import { Networks, OUTSIDE } from './domains/networks.js';
 import { Readiness } from './domains/readiness.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
+import { Tasks } from './domains/tasks.js';
 import { TraceFeed } from './domains/trace-feed.js';
 import { HypervisorThread, type Machine } from './host/hypervisor-thread.js';
 import { startStore } from './host/store.js';
@@ -61,12 +64,15 @@ export async function startService(
   const network = createNetwork({ natSwitch: OUTSIDE, closedHostPorts }); // switches, and a way out for guests
   const networks = new Networks(network);
   const host = { dom0: { privcmd, store }, disks, networks };
-  const domains = new Domains(host, images, events); // their life cycle
+  const cores = new Cores(options.cores, privcmd); // what dump-core writes
+  const domains = new Domains(host, images, cores, events); // their life cycle
   const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
   const facts = new HostFacts(privcmd, product()); // figures
   const tree = new StoreTree(server, store);
   const services = {
     domains,
+    tasks: new Tasks(events, taskProblem), // what goes on beyond its request
+    cores,
     images,
     disks,
     networks,

@@ -172,6 +172,16 @@ export class EventChannels {
     this.#lowestFree = 1;
   }
 
+  /** One line for each port in use, for a debug key. */
+  describe(most: number): string[] {
+    const open = [...this.#channels.entries()].filter(([port]) => this.lookup(port) !== undefined);
+    const lines = open.slice(0, most).map(([port, channel = new Channel()]) => {
+      const pending = this.#ports.isPending(port) ? ' pending' : '';
+      return `port ${port}: ${boundTo(channel)}, vCPU ${channel.vcpu}${pending}`;
+    });
+    return open.length > most ? [...lines, `and ${open.length - most} more`] : lines;
+  }
+
   // ---- FIFO ----
 
   /**
@@ -301,4 +311,10 @@ export class EventChannels {
     channel.remote = undefined;
     channel.remotePort = 0;
   }
+}
+
+function boundTo({ state, virq, remoteDom, remotePort }: Channel): string {
+  if (state === EVTCHNSTAT.INTERDOMAIN) return `to d${remoteDom} port ${remotePort}`;
+  if (state === EVTCHNSTAT.UNBOUND) return `waits for d${remoteDom}`;
+  return state === EVTCHNSTAT.VIRQ ? `VIRQ ${virq}` : 'IPI';
 }

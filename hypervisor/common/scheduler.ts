@@ -13,7 +13,7 @@ import { Timer, type Timers } from './timer.js';
 /** Longest time that a vCPU runs before others are looked at. */
 const SLICE_NS = 1_000_000;
 /** A vCPU that has run so long may be preempted by one that wakes. */
-export const RATELIMIT_NS = 100_000;
+const RATELIMIT_NS = 100_000;
 /** What a vCPU gets at a reset. */
 const CREDIT_NS = 10_000_000;
 /** Weight at which a nanosecond burns a nanosecond. */
@@ -24,8 +24,12 @@ export class Scheduler {
   current: Vcpu | undefined;
   /** The current vCPU is to be left at the next exit: it sleeps or yields. */
   mustLeave = false;
-  /** A vCPU with a better claim woke: the current one is to be left when RATELIMIT_NS are over. */
+  /** A vCPU with a better claim woke: the current one is to be left when `ratelimit` is over. */
   preemptSoon = false;
+  /** Nanoseconds that a vCPU runs at most before others are looked at. */
+  sliceLength = SLICE_NS;
+  /** Nanoseconds that a vCPU runs at least before one that wakes takes its place. */
+  ratelimit = RATELIMIT_NS;
   readonly #vcpus = new Set<Vcpu>();
   readonly #queue: Vcpu[] = [];
   readonly #timers: Timers;
@@ -69,6 +73,11 @@ export class Scheduler {
     else vcpu.runstate.enter(vcpu.idleState, now);
   }
 
+  /** Those that can run or could when they were last looked at. */
+  get queue(): readonly Vcpu[] {
+    return this.#queue;
+  }
+
   /** The current vCPU lets the others go first. */
   yield(vcpu: Vcpu): void {
     this.#yielded = vcpu;
@@ -86,7 +95,7 @@ export class Scheduler {
 
   /** Nanoseconds that the vCPU may run from now on. */
   slice(vcpu: Vcpu, now: number): number {
-    return Math.min(SLICE_NS, vcpu.domain.cap.available(now));
+    return Math.min(this.sliceLength, vcpu.domain.cap.available(now));
   }
 
   /** The vCPU has run for so long. */

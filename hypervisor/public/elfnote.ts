@@ -1,6 +1,6 @@
 /** Facts of xen/include/public/elfnote.h: what a kernel image says about itself. */
 
-/** Types of the ELF notes whose name is "Xen". */
+/** Types of the ELF notes whose name is "Xen": of a kernel, then of a core. */
 // biome-ignore format: one row per note
 export const XEN_ELFNOTE = {
   INFO:               0,  // legacy note: free text
@@ -22,4 +22,8 @@ export const XEN_ELFNOTE = {
   MOD_START_PFN:      16, // 1: the guest takes an unmapped ramdisk, by PFN
   SUPPORTED_FEATURES: 17, // the feature bits the kernel knows
   PHYS32_ENTRY:       18, // PVH entry point
+  DUMPCORE_NONE:           0x200_0000, // says that it is a core
+  DUMPCORE_HEADER:         0x200_0001, // magic, vCPUs, pages, page size: u64 each
+  DUMPCORE_XEN_VERSION:    0x200_0002, // what xen_version answers
+  DUMPCORE_FORMAT_VERSION: 0x200_0003, // u64: major << 32 | minor
 } as const;

@@ -134,6 +134,23 @@ export const GRANT_COPY = {
   WORDS: 4,
 } as const;
 
+/** Pages of a domain's own and where they are, in the same order. */
+export interface MemoryList {
+  readonly mfns: Uint32Array;
+  /** PFN of each; -1 for a page that the guest has no number for. */
+  readonly pfns: Float64Array;
+  /** The page that Xen shares with the domain. */
+  readonly sharedInfoMfn: number;
+}
+
+export interface SchedulerInfo {
+  readonly name: string;
+  /** Nanoseconds that a vCPU runs before others are looked at. */
+  readonly slice: number;
+  /** Nanoseconds that a vCPU runs before one that wakes may take its place. */
+  readonly ratelimit: number;
+}
+
 /** Each operation: what is asked, what is answered. */
 export interface PrivcmdOps {
   createdomain: { args: CreateDomain; result: CreatedDomain };
@@ -148,6 +165,18 @@ export interface PrivcmdOps {
   /** Ceiling of the reservation, in pages. */
   setmaxmem: { args: { domid: number; maxPages: number }; result: null };
   physinfo: { args: object; result: PhysInfo };
+  schedulerinfo: { args: object; result: SchedulerInfo };
+  /** What is left out stays. */
+  setschedulerinfo: { args: { slice?: number; ratelimit?: number }; result: SchedulerInfo };
+  /** Marks an NMI pending for a vCPU; it comes when the vCPU runs and has a handler for it. */
+  sendnmi: { args: { domid: number; vcpu: number }; result: null };
+  /** The state of a vCPU as a vcpu_guest_context, undefined for one that was never set up. */
+  getvcpucontext: { args: { domid: number; vcpu: number }; result: Uint8Array | undefined };
+  getmemlist: { args: { domid: number }; result: MemoryList };
+  /** Copies pages to dom0's bounce buffer, from byte `at` on: zeros for an MFN that the domain does not have (any more). */
+  readpages: { args: { domid: number; mfns: Uint32Array; at: number }; result: null };
+  /** Answers a debug key; what it says goes into the log as well. */
+  debugkey: { args: { key: string }; result: { text: string } };
   /** The hypervisor's log; `clear` empties it. */
   readconsole: { args: { clear?: boolean }; result: { text: string } };
   'evtchn.bind_interdomain': {

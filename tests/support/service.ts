@@ -33,6 +33,7 @@ export async function startTestService(
     uploads: join(folder, 'images'),
     cache: join(folder, 'cache'),
     disks: [join(folder, 'disks')],
+    cores: join(folder, 'cores'),
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,

@@ -1,6 +1,7 @@
 /** `/v1/domains`: REST face of the domain commands. */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { createAsTask } from '../domains/creating.js';
 import type { Services } from '../domains/services.js';
 import {
   Domain,
@@ -9,17 +10,19 @@ import {
   DomainId,
   DomainList,
   DomainListQuery,
-  ShutdownRequest,
-  SysrqRequest,
 } from '../schemas/domain.js';
+import { PreferHeaders, Task } from '../schemas/task.js';
+import { actionRoutes } from './domain-actions.js';
+import { answerOf, preferences } from './prefer.js';
 import { none, refusals } from './responses.js';
 
 const tags = ['domains'];
 const params = DomainId;
 
 export const domainRoutes =
-  ({ domains }: Services): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { domains } = services;
     app.get(
       '/v1/domains',
       {
@@ -32,21 +35,7 @@ export const domainRoutes =
       },
       async (request) => ({ domains: await domains.list(request.query) }),
     );
-    app.post(
-      '/v1/domains',
-      {
-        schema: {
-          tags,
-          summary: 'Create a domain',
-          body: DomainCreate,
-          response: { 201: Domain, ...refusals(400, 409, 413, 415, 422, 507) },
-        },
-      },
-      async (request, reply) => {
-        const domain = await domains.run({ kind: 'create', config: request.body });
-        return reply.code(201).header('location', `/v1/domains/${domain.uuid}`).send(domain);
-      },
-    );
+    await app.register(createRoute(services));
     app.get(
       '/v1/domains/:id',
       {
@@ -88,57 +77,37 @@ export const domainRoutes =
       async (request) =>
         domains.run({ kind: 'change', id: request.params.id, change: request.body }),
     );
-    await app.register(actionRoutes(domains));
+    await app.register(actionRoutes(services));
   };
 
-const actionRoutes =
-  (domains: Services['domains']): FastifyPluginAsyncZod =>
+const createRoute =
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    for (const kind of ['pause', 'unpause'] as const) {
-      app.post(
-        `/v1/domains/:id/actions/${kind}`,
-        {
-          schema: {
-            tags,
-            summary: `${kind === 'pause' ? 'Stop' : 'Continue'} the vCPUs of a domain`,
-            params,
-            response: { 200: Domain, ...refusals(404, 409) },
-          },
-        },
-        async (request) => domains.run({ kind, id: request.params.id }),
-      );
-    }
+    const { domains, tasks } = services;
     app.post(
-      '/v1/domains/:id/actions/sysrq',
+      '/v1/domains',
       {
         schema: {
           tags,
-          summary: 'Press a magic key',
-          params,
-          body: SysrqRequest,
-          response: { 200: Domain, ...refusals(400, 404, 409) },
-        },
-      },
-      async (request) =>
-        domains.run({ kind: 'sysrq', id: request.params.id, key: request.body.key }),
-    );
-    for (const kind of ['shutdown', 'reboot'] as const) {
-      app.post(
-        `/v1/domains/:id/actions/${kind}`,
-        {
-          schema: {
-            tags,
-            summary: `Ask the kernel of a domain to ${kind === 'shutdown' ? 'power off' : 'reboot'}`,
-            params,
-            body: ShutdownRequest.nullish(),
-            response: { 202: Domain, ...refusals(400, 404, 409) },
+          summary: 'Create a domain; with Prefer: respond-async, as a task',
+          body: DomainCreate,
+          headers: PreferHeaders,
+          response: {
+            200: Task,
+            201: Domain,
+            202: Task,
+            ...refusals(400, 409, 413, 415, 422, 503, 507),
           },
         },
-        async (request, reply) => {
-          const asked = ShutdownRequest.parse(request.body ?? {});
-          const domain = await domains.run({ kind, id: request.params.id, request: asked });
-          return reply.code(202).send(domain);
-        },
-      );
-    }
+      },
+      async (request, reply) => {
+        if (preferences(request.headers.prefer).respondAsync) {
+          const begun = createAsTask(services, request.body, request.id);
+          const { status, task } = await answerOf(tasks, begun, request, reply);
+          return reply.code(status).send(task);
+        }
+        const domain = await domains.run({ kind: 'create', config: request.body });
+        return reply.code(201).header('location', `/v1/domains/${domain.uuid}`).send(domain);
+      },
+    );
   };

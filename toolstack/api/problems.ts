@@ -24,11 +24,14 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'no-such-device':         { status: 404, title: 'No such device' },
   'no-such-network':        { status: 404, title: 'No such network' },
   'no-such-forward':        { status: 404, title: 'No such forward' },
+  'no-such-task':           { status: 404, title: 'No such task' },
+  'no-such-core':           { status: 404, title: 'No such core' },
   'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
   'name-in-use':            { status: 409, title: 'The name is in use' },
   'disk-exists':            { status: 409, title: 'The disk is there already' },
   'disk-in-use':            { status: 409, title: 'The disk is in use' },
   'device-exists':          { status: 409, title: 'The domain has such a device' },
+  'core-exists':            { status: 409, title: 'There is such a core' },
   'wrong-state':            { status: 409, title: 'Not in this state' },
   'store-refused':          { status: 409, title: 'XenStore refused' },
   'too-large':              { status: 413, title: 'The body is too large' },
@@ -40,7 +43,10 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'input-refused':          { status: 429, title: 'The guest does not read its console' },
   'internal':               { status: 500, title: 'A mistake of ours' },
   'hypervisor-refused':     { status: 502, title: 'The hypervisor refused' },
+  'busy':                   { status: 503, title: 'Too much is going on' },
   'hypervisor-gone':        { status: 503, title: 'The hypervisor is gone' },
+  'unresponsive':           { status: 504, title: 'The kernel does not answer' },
+  'no-space':               { status: 507, title: 'No room on the host' },
   'not-enough-memory':      { status: 507, title: 'Not enough memory' },
 };
 
@@ -92,7 +98,12 @@ export function sendProblem(reply: FastifyReply, body: Problem): FastifyReply {
   return reply.code(body.status).type(PROBLEM_TYPE).serializer(String).send(JSON.stringify(body));
 }
 
-function describe(error: FastifyError, request: FastifyRequest): Problem {
+/** What a task has failed with. */
+export function taskProblem(error: unknown, task: { url: string; id: string }): Problem {
+  return describe(error as FastifyError, task);
+}
+
+function describe(error: FastifyError, request: { url: string; id: string }): Problem {
   const refused = asCommandError(error);
   if (refused instanceof CommandError) {
     return problem(refused.code, refused.message, request, refused.facts);

@@ -12,6 +12,12 @@ export const text = (description: string) => ({
   content: { 'text/plain': { schema: z.string() } },
 });
 
+/** A body of bytes, of whatever length. */
+export const bytes = (description: string) => ({
+  description,
+  content: { 'application/octet-stream': { schema: z.string().meta({ format: 'binary' }) } },
+});
+
 const problemResponse = {
   description: 'Refused.',
   content: { 'application/problem+json': { schema: Problem } },

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { z } from 'zod';
 import { Domain, DomainList } from '../schemas/domain.js';
 import { Host } from '../schemas/host.js';
+import { Task } from '../schemas/task.js';
 import { Client } from './client.js';
 import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
 import { createDomain } from './create.js';
@@ -118,7 +119,7 @@ function addActions(xl: Command, connect: Connect): void {
         const client = connect();
         const body = { force: options.force === true };
         const ended = options.wait ? await waitForEnd(client, id, verb) : undefined;
-        await client.json(Domain, 'POST', domainUrl(id, `/actions/${verb}`), body);
+        await client.json(Task, 'POST', domainUrl(id, `/actions/${verb}`), body);
         await ended?.done;
       });
   }

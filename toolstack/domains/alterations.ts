@@ -4,10 +4,17 @@ import type { DeviceEvent } from '../../dom0/device.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import type { DomainEvent } from '../schemas/event.js';
 import type { DomainCommand } from './commands.js';
-import { changeDomain, pressSysrq } from './domain-changes.js';
+import { changeDomain, pressSysrq, sendNmi } from './domain-changes.js';
 import type { DomainRecord } from './record.js';
 
-type Kind = 'change' | 'sysrq' | 'attach-disk' | 'detach-disk' | 'attach-vif' | 'detach-vif';
+type Kind =
+  | 'change'
+  | 'sysrq'
+  | 'nmi'
+  | 'attach-disk'
+  | 'detach-disk'
+  | 'attach-vif'
+  | 'detach-vif';
 export type Alteration = Extract<DomainCommand, { kind: Kind }>;
 
 /** What is said of it in the event stream. */
@@ -27,6 +34,9 @@ export async function alterDomain(
     case 'sysrq':
       await pressSysrq(dom0, domid, command.key);
       return { kind: 'changed', detail: `sysrq ${command.key}` };
+    case 'nmi':
+      await sendNmi(dom0, record, command.vcpu);
+      return { kind: 'changed', detail: `nmi to vCPU ${command.vcpu}` };
     case 'attach-disk': {
       const vdev = await devices.planDisk(command.disk);
       await orElse(devices.attach(domid, tell), () => devices.removeDisk(vdev, true));

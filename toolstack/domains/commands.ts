@@ -22,6 +22,8 @@ export type DomainCommand =
   | { readonly kind: 'change'; readonly id: string; readonly change: DomainChange }
   /** Presses a magic key; legal until the domain has shut down. */
   | { readonly kind: 'sysrq'; readonly id: string; readonly key: string }
+  /** Sends an NMI to a vCPU; legal until the domain has shut down. */
+  | { readonly kind: 'nmi'; readonly id: string; readonly vcpu: number }
   /** Attach and detach devices; legal until the domain has shut down. What is attached comes back after a reboot. */
   | { readonly kind: 'attach-disk'; readonly id: string; readonly disk: DiskConfig }
   | {

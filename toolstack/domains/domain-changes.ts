@@ -46,6 +46,18 @@ export async function pressSysrq({ store }: Dom0, domid: number, key: string): P
   await store.write(`${domainPath(domid)}/${CONTROL_NODES.SYSRQ}`, key);
 }
 
+/** The NMI button. */
+export async function sendNmi(
+  { privcmd }: Dom0,
+  record: DomainRecord,
+  vcpu: number,
+): Promise<void> {
+  const { config, domid } = record;
+  const last = (config.maxVcpus ?? config.vcpus) - 1;
+  if (vcpu > last) throw tooMuch('/vcpu', vcpu, last);
+  await privcmd.call('sendnmi', { domid, vcpu });
+}
+
 function checkChange(config: DomainCreate, { vcpus, memory, maxMemory }: DomainChange): void {
   const maxVcpus = config.maxVcpus ?? config.vcpus;
   if (vcpus !== undefined && vcpus > maxVcpus) throw tooMuch('/vcpus', vcpus, maxVcpus);

@@ -10,6 +10,7 @@ import type { DeviceEvent, DeviceEventKind } from '../../dom0/device.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import type { DomainNotice } from '../../dom0/privcmd.js';
 import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
+import type { Core, DumpCoreRequest } from '../schemas/core.js';
 import type { DomainDisk } from '../schemas/disk.js';
 import type { Domain, DomainCreate, ShutdownReason, ShutdownRequest } from '../schemas/domain.js';
 import type { DomainEvent } from '../schemas/event.js';
@@ -17,12 +18,17 @@ import type { DomainVif } from '../schemas/vif.js';
 import { type Alteration, alterDomain } from './alterations.js';
 import { buildDomain, tearDown } from './builder.js';
 import type { DomainCommand } from './commands.js';
+import { typeInto } from './console-input.js';
+import type { Cores } from './cores.js';
 import { type DeviceHost, DomainDevices } from './domain-devices.js';
 import { CommandError } from './errors.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
+import { type Reaction, reactionTo } from './policies.js';
 import { type DomainRecord, describeDomain } from './record.js';
 import { Registry } from './registry.js';
+import { type Progress, QUIET } from './tasks.js';
+import { Turns } from './turns.js';
 
 const MS = 1000;
 /** Why a domain crashed that the hypervisor had nothing to say about. */
@@ -33,22 +39,21 @@ const DEVICE_EVENTS: Readonly<Record<DeviceEventKind, DomainEvent['kind']>> = {
   'io-error': 'device-failed',
   'protocol-error': 'device-failed',
 };
-/** A domain that stops sooner than this after its start is restarted only then: a loop of reboots must not eat the host. */
-const SHORTEST_LIFE_MS = 1000;
-
 export class Domains {
   readonly #dom0: Dom0;
   readonly #host: DeviceHost;
   readonly #images: Images;
+  readonly #cores: Cores;
   readonly #events: EventLog;
   readonly #registry = new Registry();
-  readonly #turns = new WeakMap<DomainRecord, Promise<unknown>>();
+  readonly #turns = new Turns<DomainRecord>();
 
-  constructor(host: DeviceHost, images: Images, events: EventLog) {
+  constructor(host: DeviceHost, images: Images, cores: Cores, events: EventLog) {
     const { dom0 } = host;
     this.#dom0 = dom0;
     this.#host = host;
     this.#images = images;
+    this.#cores = cores;
     this.#events = events;
     dom0.privcmd.onDomain((notice) => this.#notice(notice));
   }
@@ -118,16 +123,7 @@ export class Domains {
 
   /** Types into a console. Throws if the guest is gone or does not read. */
   type(id: string, bytes: Uint8Array): void {
-    const { console, domid } = this.#registry.require(id);
-    if (!console.connected) {
-      throw new CommandError('wrong-state', `Domain ${domid} has ended; nobody reads its console.`);
-    }
-    const taken = console.type(bytes);
-    if (taken < bytes.length) {
-      const figures = { taken, refused: bytes.length - taken };
-      const message = `The guest does not read: ${taken} of ${bytes.length} bytes were taken.`;
-      throw new CommandError('input-refused', message, { figures });
-    }
+    typeInto(this.#registry.require(id), bytes);
   }
 
   /** Ends all domains: the service stops. */
@@ -274,19 +270,45 @@ export class Domains {
     record.console.pump();
     this.#record(crashed ? 'crashed' : 'shutdown', record);
     const age = Date.now() - record.createdAt.getTime();
-    const policy = policyOf(record.config, record.shutdownReason);
-    const delay = policy.includes('restart') ? Math.max(0, SHORTEST_LIFE_MS - age) : 0;
-    setTimeout(() => void this.#apply(policy, record, domid).catch(logBug), delay);
+    const reaction = reactionTo(record.config, record.shutdownReason, age);
+    setTimeout(() => void this.#react(reaction, record, domid).catch(logBug), reaction.delay);
   }
 
-  #apply(policy: DomainCreate['onCrash'], record: DomainRecord, domid: number): Promise<void> {
+  #react({ dump, then }: Reaction, record: DomainRecord, domid: number): Promise<void> {
     return this.#exclusive(record, async () => {
-      const stale = record.domid !== domid || record.guest === undefined;
-      if (stale || policy === 'preserve') return;
-      if (policy === 'destroy') await this.#end(record);
-      if (policy === 'restart') await this.#restart(record);
-      if (policy === 'rename-restart') await this.#renameRestart(record);
+      const isStale = (): boolean => record.domid !== domid || record.guest === undefined;
+      if (isStale()) return;
+      if (dump) await this.#dumpCrashed(record);
+      if (isStale() || then === 'preserve') return;
+      if (then === 'destroy') await this.#end(record);
+      if (then === 'restart') await this.#restart(record);
+      if (then === 'rename-restart') await this.#renameRestart(record);
     });
+  }
+
+  /** A core of a domain that has not been destroyed, written while nothing else happens to it. */
+  dumpCore(id: string, request: DumpCoreRequest, progress: Progress): Promise<Core> {
+    const record = this.#registry.require(id);
+    return this.#exclusive(record, async () => {
+      if (record.guest === undefined) {
+        const message = `Domain ${record.domid} has ended; there is nothing left to dump.`;
+        throw new CommandError('wrong-state', message);
+      }
+      const core = await this.#cores.dump(record, request, progress);
+      this.#record('core-dumped', record, { detail: core.name });
+      return core;
+    });
+  }
+
+  /** A policy asks for a core; that it cannot be made is said, and no reason to do nothing else. */
+  async #dumpCrashed(record: DomainRecord): Promise<void> {
+    try {
+      const core = await this.#cores.dump(record, { live: false }, QUIET);
+      this.#record('core-dumped', record, { detail: core.name });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#record('changed', record, { detail: `no core: ${why}` });
+    }
   }
 
   /** The same domain again, under a new domid; its console goes on. */
@@ -359,31 +381,8 @@ export class Domains {
     });
   }
 
-  /** Runs a step when all earlier ones on the same record are done. */
   #exclusive<Result>(record: DomainRecord, step: () => Promise<Result>): Promise<Result> {
-    const before = this.#turns.get(record) ?? Promise.resolve();
-    const mine = before.then(step, step);
-    this.#turns.set(
-      record,
-      mine.catch(() => undefined),
-    );
-    return mine;
-  }
-}
-
-function policyOf(config: DomainCreate, reason: ShutdownReason): DomainCreate['onCrash'] {
-  switch (reason) {
-    case 'poweroff':
-      return config.onPoweroff;
-    case 'reboot':
-      return config.onReboot;
-    case 'crash':
-      return config.onCrash;
-    case 'watchdog':
-      return config.onWatchdog;
-    case 'suspend':
-    case 'soft_reset':
-      return 'preserve';
+    return this.#turns.take(record, step);
   }
 }
 

@@ -1,14 +1,15 @@
 /** The event stream: numbered, kept for a while, replayed to whoever asks for what they have missed. */
 
-import type { DomainEvent } from '../schemas/event.js';
+import type { DomainEvent, NumberedEvent, TaskEvent } from '../schemas/event.js';
 
 /** Events kept for `since`. */
 const KEPT = 10_000;
 
-type Listener = (event: DomainEvent) => void;
+type Listener = (event: NumberedEvent) => void;
+type Unnumbered<E> = E extends unknown ? Omit<E, 'seq' | 'time'> : never;
 
 export class EventLog {
-  readonly #events: DomainEvent[] = [];
+  readonly #events: NumberedEvent[] = [];
   readonly #listeners = new Set<Listener>();
   #seq = 0;
 
@@ -17,7 +18,7 @@ export class EventLog {
     return this.#seq;
   }
 
-  record(event: Omit<DomainEvent, 'seq' | 'time'>): void {
+  record(event: Unnumbered<DomainEvent | TaskEvent>): void {
     this.#seq += 1;
     const numbered = { seq: this.#seq, time: new Date().toISOString(), ...event };
     this.#events.push(numbered);
@@ -29,7 +30,7 @@ export class EventLog {
    * Events after number `since`, oldest first.
    * The first of them has a number greater than since + 1 if older ones are no longer kept.
    */
-  since(since: number): readonly DomainEvent[] {
+  since(since: number): readonly NumberedEvent[] {
     return this.#events.filter(({ seq }) => seq > since);
   }
 

@@ -1,7 +1,10 @@
 /** Figures of the host: the hypervisor's own, and those of this process. */
 
-import type { Privcmd } from '../../dom0/privcmd.js';
+import { type Privcmd, PrivcmdRefusal } from '../../dom0/privcmd.js';
+import type { SchedulerInfo } from '../../hypervisor/public/privcmd.js';
 import type { Host } from '../schemas/host.js';
+import type { SchedulerChange, SchedulerParameters } from '../schemas/host-control.js';
+import { CommandError } from './errors.js';
 
 const NS = 1e9;
 const US = 1e6;
@@ -49,4 +52,57 @@ export class HostFacts {
   async messages(): Promise<string> {
     return (await this.#privcmd.call('readconsole', {})).text;
   }
+
+  /** Empties it. */
+  async clearMessages(): Promise<void> {
+    await this.#privcmd.call('readconsole', { clear: true });
+  }
+
+  /** Throws `bad-value` at a key that there is not; those before it have been answered. */
+  async pressKeys(keys: string): Promise<string> {
+    let text = '';
+    for (const key of keys) {
+      const answer = await this.#privcmd.call('debugkey', { key }).catch((error: unknown) => {
+        throw noSuchKey(error, key);
+      });
+      text += answer.text;
+    }
+    return text;
+  }
+
+  async scheduler(): Promise<SchedulerParameters> {
+    return describeScheduler(await this.#privcmd.call('schedulerinfo', {}));
+  }
+
+  /** Throws `bad-value` if the ratelimit is longer than the slice. */
+  async changeScheduler({ sliceUs, ratelimitUs }: SchedulerChange): Promise<SchedulerParameters> {
+    const now = await this.scheduler();
+    const ratelimit = ratelimitUs ?? now.ratelimitUs;
+    const slice = sliceUs ?? now.sliceUs;
+    if (ratelimit > slice) {
+      const pointer = ratelimitUs === undefined ? '/sliceUs' : '/ratelimitUs';
+      const detail = `a ratelimit of ${ratelimit} us is longer than the slice of ${slice} us`;
+      throw new CommandError('bad-value', `${pointer.slice(1)}: ${detail}.`, {
+        errors: [{ pointer, detail }],
+      });
+    }
+    const change = { slice: slice * NS_PER_US, ratelimit: ratelimit * NS_PER_US };
+    return describeScheduler(await this.#privcmd.call('setschedulerinfo', change));
+  }
+}
+
+const NS_PER_US = 1000;
+
+const describeScheduler = ({ name, slice, ratelimit }: SchedulerInfo): SchedulerParameters => ({
+  name,
+  sliceUs: slice / NS_PER_US,
+  ratelimitUs: ratelimit / NS_PER_US,
+});
+
+function noSuchKey(error: unknown, key: string): unknown {
+  if (!(error instanceof PrivcmdRefusal) || error.errno !== 'EINVAL') return error;
+  const detail = `there is no key '${key}'; h tells what there are`;
+  return new CommandError('bad-value', `keys: ${detail}.`, {
+    errors: [{ pointer: '/keys', detail, found: key }],
+  });
 }

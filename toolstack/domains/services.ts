@@ -1,5 +1,6 @@
 /** What the API is given to work with. */
 
+import type { Cores } from './cores.js';
 import type { DiskFolders } from './disk-folders.js';
 import type { Domains } from './domains.js';
 import type { EventLog } from './event-log.js';
@@ -9,10 +10,13 @@ import type { Metrics } from './metrics.js';
 import type { Networks } from './networks.js';
 import type { Readiness } from './readiness.js';
 import type { StoreTree } from './store-tree.js';
+import type { Tasks } from './tasks.js';
 import type { TraceFeed } from './trace-feed.js';
 
 export interface Services {
   readonly domains: Domains;
+  readonly tasks: Tasks;
+  readonly cores: Cores;
   readonly images: Images;
   readonly disks: DiskFolders;
   readonly networks: Networks;

@@ -25,9 +25,17 @@ export const SHUTDOWN_REASONS = [
 ] as const;
 export type ShutdownReason = (typeof SHUTDOWN_REASONS)[number];
 
-export const POLICIES = ['destroy', 'restart', 'rename-restart', 'preserve'] as const;
+export const POLICIES = [
+  'destroy',
+  'restart',
+  'rename-restart',
+  'preserve',
+  'coredump-destroy',
+  'coredump-restart',
+] as const;
+export type Policy = (typeof POLICIES)[number];
 
-const policy = (fallback: (typeof POLICIES)[number], when: string) =>
+const policy = (fallback: Policy, when: string) =>
   z.enum(POLICIES).default(fallback).describe(`What becomes of the domain when it ${when}.`);
 
 const DomainName = z
@@ -60,7 +68,7 @@ const Mib = z
   .positive()
   .max(3840)
   .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256');
-const Vcpus = z.int().min(1).max(32);
+const Vcpus = z.int().min(1).max(128);
 const Weight = z.int().min(1).max(65535);
 const Cap = z.int().min(0).max(3200);
 
@@ -87,6 +95,7 @@ export const DomainCreate = z
     onReboot: policy('restart', 'reboots'),
     onCrash: policy('destroy', 'crashes'),
     onWatchdog: policy('destroy', 'is shut down by its watchdog'),
+    onSoftReset: policy('preserve', 'asks for a soft reset, which is not carried out'),
   })
   .refine((config) => config.maxVcpus === undefined || config.maxVcpus >= config.vcpus, {
     path: ['maxVcpus'],
@@ -195,6 +204,10 @@ export const SysrqRequest = z
       .describe('What a Linux kernel does at this key: see its sysrq documentation.'),
   })
   .meta({ id: 'SysrqRequest', description: 'A magic key.' });
+
+export const NmiRequest = z
+  .strictObject({ vcpu: z.int().min(0).max(127).default(0).describe('The vCPU that gets it.') })
+  .meta({ id: 'NmiRequest', description: 'A non-maskable interrupt.' });
 
 export const ShutdownRequest = z
   .strictObject({

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { DOMAIN_STATES, SHUTDOWN_REASONS } from './domain.js';
+import { Task } from './task.js';
 
 const DOMAIN_EVENTS = [
   'created',
@@ -13,6 +14,7 @@ const DOMAIN_EVENTS = [
   'restarted',
   'unresponsive',
   'changed',
+  'core-dumped',
   'device-attached',
   'device-connected',
   'device-closed',
@@ -20,10 +22,16 @@ const DOMAIN_EVENTS = [
   'device-detached',
 ] as const;
 
+export const EVENT_KINDS = [...DOMAIN_EVENTS, 'task'] as const;
+
+const envelope = {
+  seq: z.int().describe('Counts up, by one unless the service has been restarted meanwhile.'),
+  time: z.iso.datetime(),
+};
+
 export const DomainEvent = z
   .strictObject({
-    seq: z.int().describe('Counts from 1 without gaps.'),
-    time: z.iso.datetime(),
+    ...envelope,
     kind: z.enum(DOMAIN_EVENTS),
     domid: z.int(),
     uuid: z.string(),
@@ -35,3 +43,29 @@ export const DomainEvent = z
   })
   .meta({ id: 'DomainEvent', description: 'Something happened to a domain.' });
 export type DomainEvent = z.infer<typeof DomainEvent>;
+
+const TaskEvent = z
+  .strictObject({ ...envelope, kind: z.literal('task'), task: Task })
+  .meta({ id: 'TaskEvent', description: 'A task has begun, takes its next step, or has ended.' });
+export type TaskEvent = z.infer<typeof TaskEvent>;
+
+export type NumberedEvent = DomainEvent | TaskEvent;
+
+const GapEvent = z
+  .strictObject({
+    kind: z.literal('gap'),
+    from: z.int().describe('Number of the first event that is missing.'),
+    to: z.int().describe('Number of the last one; what comes next has a higher number.'),
+    reason: z
+      .enum(['expired', 'restart', 'unknown'])
+      .describe(
+        'expired: no longer kept. restart: they came before the service was started. unknown: no such number has been given out.',
+      ),
+  })
+  .meta({ id: 'GapEvent', description: 'Events that this reader can no longer have.' });
+export type GapEvent = z.infer<typeof GapEvent>;
+
+export const Event = z
+  .discriminatedUnion('kind', [DomainEvent, TaskEvent, GapEvent])
+  .meta({ id: 'Event', description: 'One envelope of the event stream.' });
+export type Event = z.infer<typeof Event>;
