@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-export const CoreName = z
+const CoreName = z
   .string()
   .min(1)
   .max(160)

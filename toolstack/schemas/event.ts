@@ -22,8 +22,6 @@ const DOMAIN_EVENTS = [
   'device-detached',
 ] as const;
 
-export const EVENT_KINDS = [...DOMAIN_EVENTS, 'task'] as const;
-
 const envelope = {
   seq: z.int().describe('Counts up, by one unless the service has been restarted meanwhile.'),
   time: z.iso.datetime(),
@@ -50,22 +48,3 @@ const TaskEvent = z
 export type TaskEvent = z.infer<typeof TaskEvent>;
 
 export type NumberedEvent = DomainEvent | TaskEvent;
-
-const GapEvent = z
-  .strictObject({
-    kind: z.literal('gap'),
-    from: z.int().describe('Number of the first event that is missing.'),
-    to: z.int().describe('Number of the last one; what comes next has a higher number.'),
-    reason: z
-      .enum(['expired', 'restart', 'unknown'])
-      .describe(
-        'expired: no longer kept. restart: they came before the service was started. unknown: no such number has been given out.',
-      ),
-  })
-  .meta({ id: 'GapEvent', description: 'Events that this reader can no longer have.' });
-export type GapEvent = z.infer<typeof GapEvent>;
-
-export const Event = z
-  .discriminatedUnion('kind', [DomainEvent, TaskEvent, GapEvent])
-  .meta({ id: 'Event', description: 'One envelope of the event stream.' });
-export type Event = z.infer<typeof Event>;
