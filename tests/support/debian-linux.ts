@@ -16,8 +16,14 @@ busybox route add default gw $router
 echo nameserver $dns > /etc/resolv.conf
 `;
 
-/** A root file system whose init loads the modules in that order. */
-export function debianRamdisk(modules: readonly string[]): Uint8Array {
+/**
+ * A root file system whose init loads the modules in that order.
+ * @param programs files to add, in folders there are.
+ */
+export function debianRamdisk(
+  modules: readonly string[],
+  programs: Readonly<Record<string, string>> = {},
+): Uint8Array {
   const files = modules.map((name): [string, Uint8Array] => [
     `tmp/${basename(name)}.ko`,
     readFileSync(kernelModule(name)),
@@ -32,7 +38,7 @@ export function debianRamdisk(modules: readonly string[]): Uint8Array {
     'exec setsid -c sh',
     '',
   ].join('\n');
-  const scripts = { 'bin/dhcp': DHCP_SCRIPT };
+  const scripts = { 'bin/dhcp': DHCP_SCRIPT, ...programs };
   return initramfs(readFileSync(BUSYBOX), init, { ...scripts, ...Object.fromEntries(files) });
 }
 

@@ -51,7 +51,7 @@ export async function startTestService(
 
 /** Uploads a kernel or a RAM disk. @throws Error if it is refused. */
 export async function uploadImage(
-  service: TestService,
+  service: Pick<TestService, 'url'>,
   name: string,
   bytes: Uint8Array,
 ): Promise<void> {

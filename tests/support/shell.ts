@@ -13,7 +13,7 @@ export class Shell {
    * @param id of the domain.
    * @param patienceMs how long a command may take.
    */
-  constructor(service: TestService, id: string, patienceMs: number) {
+  constructor(service: Pick<TestService, 'url'>, id: string, patienceMs: number) {
     this.#patienceMs = patienceMs;
     this.socket = new TestSocket(`${service.url}/v1/domains/${id}/console`);
   }
