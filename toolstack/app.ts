@@ -14,7 +14,7 @@ import { coreRoutes } from './api/cores.js';
 import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
-import { eventSocket } from './api/events.js';
+import { eventRoutes, eventSocket } from './api/events.js';
 import { refusal } from './api/guard.js';
 import { healthRoutes } from './api/health.js';
 import { hostRoutes } from './api/host.js';
@@ -52,7 +52,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   app.setSerializerCompiler(serializerCompiler);
   installGuard(app);
   app.setErrorHandler(answerError);
-  installNotFound(app, ['/v1/trace', '/v1/events']);
+  installNotFound(app, ['/v1/trace']);
   await installOpenApi(app);
   await app.register(domainRoutes(services));
   await app.register(consoleRoutes(services));
@@ -62,6 +62,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(domainVifRoutes(services));
   await app.register(networkRoutes(services));
   await app.register(taskRoutes(services));
+  await app.register(eventRoutes(services));
   await app.register(coreRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));

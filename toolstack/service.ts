@@ -12,6 +12,7 @@ import { buildApp } from './app.js';
 import { Cores } from './domains/cores.js';
 import { DiskFolders } from './domains/disk-folders.js';
 import { Domains } from './domains/domains.js';
+import { EventFeed } from './domains/event-feed.js';
 import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
 import { Images } from './domains/images.js';
@@ -77,6 +78,7 @@ export async function startService(
     disks,
     networks,
     events,
+    feed: new EventFeed(events), // to whom they are told
     trace,
     host: facts,
     store: tree,

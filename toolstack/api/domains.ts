@@ -2,6 +2,7 @@
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { createAsTask } from '../domains/creating.js';
+import { pageOf } from '../domains/domain-list.js';
 import type { Services } from '../domains/services.js';
 import {
   Domain,
@@ -17,6 +18,7 @@ import { answerOf, preferences } from './prefer.js';
 import { none, refusals } from './responses.js';
 
 const tags = ['domains'];
+const NDJSON = 'application/x-ndjson';
 const params = DomainId;
 
 export const domainRoutes =
@@ -28,12 +30,23 @@ export const domainRoutes =
       {
         schema: {
           tags,
-          summary: 'List domains',
+          summary: 'List domains; with Accept: application/x-ndjson, one a line',
           querystring: DomainListQuery,
           response: { 200: DomainList, ...refusals(400) },
         },
       },
-      async (request) => ({ domains: await domains.list(request.query) }),
+      async (request, reply) => {
+        const { domains: shown, next } = pageOf(await domains.list(request.query), request.query);
+        if (next !== undefined) reply.header('link', nextLink(request.url, next));
+        reply.header('vary', 'accept');
+        if (request.headers.accept?.includes(NDJSON)) {
+          reply.type(NDJSON).serializer(String);
+          return reply.send(shown.map((domain) => `${JSON.stringify(domain)}\n`).join('') as never);
+        }
+        // Domains with some of their fields do not have the shape that is documented for whole ones.
+        reply.type('application/json; charset=utf-8').serializer(JSON.stringify);
+        return reply.send({ domains: shown as Domain[], ...(next !== undefined && { next }) });
+      },
     );
     await app.register(createRoute(services));
     app.get(
@@ -79,6 +92,13 @@ export const domainRoutes =
     );
     await app.register(actionRoutes(services));
   };
+
+/** Link (RFC 8288) to the next page: what was asked for, from another place on. */
+function nextLink(asked: string, cursor: string): string {
+  const url = new URL(asked, 'http://localhost');
+  url.searchParams.set('cursor', cursor);
+  return `<${url.pathname}${url.search}>; rel="next"`;
+}
 
 const createRoute =
   (services: Services): FastifyPluginAsyncZod =>

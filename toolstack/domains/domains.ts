@@ -87,7 +87,7 @@ export class Domains {
       return info === undefined ? [] : [describeDomain(record, info)];
     });
     const past = ended ? this.#registry.ended().map((record) => describeDomain(record)) : [];
-    return [...live, ...past].sort((a, b) => a.domid - b.domid);
+    return [...live, ...past].sort((a, b) => a.domid - b.domid || (a.uuid < b.uuid ? -1 : 1));
   }
 
   async read(id: string): Promise<Domain> {

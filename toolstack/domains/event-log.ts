@@ -31,7 +31,8 @@ export class EventLog {
    * The first of them has a number greater than since + 1 if older ones are no longer kept.
    */
   since(since: number): readonly NumberedEvent[] {
-    return this.#events.filter(({ seq }) => seq > since);
+    const first = this.#events.findLastIndex(({ seq }) => seq <= since) + 1;
+    return this.#events.slice(first);
   }
 
   /** @returns how to stop. */

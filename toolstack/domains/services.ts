@@ -3,6 +3,7 @@
 import type { Cores } from './cores.js';
 import type { DiskFolders } from './disk-folders.js';
 import type { Domains } from './domains.js';
+import type { EventFeed } from './event-feed.js';
 import type { EventLog } from './event-log.js';
 import type { HostFacts } from './host-facts.js';
 import type { Images } from './images.js';
@@ -21,6 +22,7 @@ export interface Services {
   readonly disks: DiskFolders;
   readonly networks: Networks;
   readonly events: EventLog;
+  readonly feed: EventFeed;
   readonly host: HostFacts;
   readonly trace: TraceFeed;
   readonly store: StoreTree;

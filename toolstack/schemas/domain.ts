@@ -167,15 +167,36 @@ export const Domain = z
 export type Domain = z.infer<typeof Domain>;
 
 export const DomainList = z
-  .strictObject({ domains: z.array(Domain) })
-  .meta({ id: 'DomainList', description: 'Domains by ascending domid.' });
+  .strictObject({
+    domains: z.array(Domain),
+    next: z.string().optional().describe('The cursor of the next page, if there is one.'),
+  })
+  .meta({
+    id: 'DomainList',
+    description: 'Domains by ascending domid. With ?fields, each has those fields alone.',
+  });
 
 export const DomainListQuery = z.strictObject({
   ended: z
     .stringbool()
     .default(false)
     .describe('Show the remembered ones that have ended as well.'),
+  filter: z
+    .union([z.string().max(256), z.array(z.string().max(256)).max(16)])
+    .optional()
+    .describe(
+      'field:operator:value, several times for all of them: "state:eq:running", "memory.pages:ge:1024", "name:prefix:web". Operators: eq ne lt le gt ge prefix contains.',
+    ),
+  fields: z
+    .string()
+    .min(1)
+    .max(512)
+    .optional()
+    .describe('Fields of each domain to show, separated by commas.'),
+  limit: z.coerce.number().int().min(1).max(1000).optional().describe('Domains in one answer.'),
+  cursor: z.string().max(128).optional().describe('Where to go on: `next` of the page before.'),
 });
+export type DomainListQuery = z.output<typeof DomainListQuery>;
 
 export const DomainId = z.strictObject({
   id: z.string().min(1).max(64).describe('domid, name or uuid.'),

@@ -22,6 +22,8 @@ const DOMAIN_EVENTS = [
   'device-detached',
 ] as const;
 
+const EVENT_KINDS = [...DOMAIN_EVENTS, 'task'] as const;
+
 const envelope = {
   seq: z.int().describe('Counts up, by one unless the service has been restarted meanwhile.'),
   time: z.iso.datetime(),
@@ -48,3 +50,46 @@ const TaskEvent = z
 export type TaskEvent = z.infer<typeof TaskEvent>;
 
 export type NumberedEvent = DomainEvent | TaskEvent;
+const GapEvent = z
+  .strictObject({
+    kind: z.literal('gap'),
+    from: z.int().describe('Number of the first event that is missing.'),
+    to: z.int().describe('Number of the last one; what comes next has a higher number.'),
+    reason: z
+      .enum(['expired', 'restart', 'unknown'])
+      .describe(
+        'expired: no longer kept. restart: they came before the service was started. unknown: no such number has been given out.',
+      ),
+  })
+  .meta({ id: 'GapEvent', description: 'Events that this reader can no longer have.' });
+export type GapEvent = z.infer<typeof GapEvent>;
+
+export const Event = z
+  .discriminatedUnion('kind', [DomainEvent, TaskEvent, GapEvent])
+  .meta({ id: 'Event', description: 'One envelope of the event stream.' });
+export type Event = z.infer<typeof Event>;
+
+const kindList = z
+  .string()
+  .max(512)
+  .transform((text) => text.split(','))
+  .pipe(z.array(z.enum(EVENT_KINDS)));
+
+export const EventQuery = z.strictObject({
+  since: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('Number of the last event seen: those after it come first, or a gap.'),
+  domain: z.string().min(1).max(64).optional().describe('Only this one: domid, name or uuid.'),
+  kind: kindList.optional().describe('Only these kinds, separated by commas.'),
+});
+
+export const EventStreamHeaders = z.looseObject({
+  'last-event-id': z
+    .string()
+    .regex(/^\d{1,15}$/, 'the number of an event')
+    .optional()
+    .describe('As ?since; what a browser sends when it connects again.'),
+});
