@@ -10,6 +10,7 @@ import type {
   CreateDomain,
   CreatedDomain,
   DomainInfo,
+  RestoreDomain,
   SchedulerInfo,
   VcpuInfo,
 } from './public/privcmd.js';
@@ -73,12 +74,23 @@ export class DomainControl {
     try {
       const created = this.#build(domain, args);
       this.#parts.domains.set(id, domain);
-      this.#start(domain, args);
+      this.start(domain);
+      if (args.paused === false) domain.unpause();
       return created;
     } catch (error) {
       this.#release(domain);
       throw error;
     }
+  }
+
+  /** A paused domain without memory and without a state to run from, until `start`. @throws as `create` does. */
+  createEmpty(args: RestoreDomain): Domain {
+    checkCreate(args);
+    const id = this.#chooseId(args.domid);
+    const domain = this.#allocate(id, args);
+    domain.pauseCount = 1;
+    this.#parts.domains.set(id, domain);
+    return domain;
   }
 
   /** The domain is gone when this returns, with all its memory that nobody else holds. */
@@ -158,7 +170,7 @@ export class DomainControl {
     return id;
   }
 
-  #allocate(id: number, args: CreateDomain): Domain {
+  #allocate(id: number, args: RestoreDomain): Domain {
     const { services } = this.#parts;
     const maxPages = args.maxPages ?? args.memoryPages;
     const needed =
@@ -197,7 +209,7 @@ export class DomainControl {
   }
 
   /** The domain is built: its vCPUs are known to the scheduler and wait for unpause, unless it is to run at once. */
-  #start(domain: Domain, args: CreateDomain): void {
+  start(domain: Domain): void {
     const { services, scheduler } = this.#parts;
     const { ram, clock } = services;
     writeWallClock(ram, domain.sharedInfoAddress, clock);
@@ -206,15 +218,9 @@ export class DomainControl {
       writeVcpuTime(ram, vcpu.infoAddress, clock.now());
       scheduler.add(vcpu);
     }
-    const boot = domain.vcpus[0];
-    if (boot) {
-      boot.isInitialised = true;
-      boot.online = true;
-    }
     this.#parts.log(
       `d${domain.id} created: ${domain.totPages} pages, ${domain.vcpus.length} vCPUs`,
     );
-    if (args.paused === false) domain.unpause();
   }
 
   #release(domain: Domain): void {
@@ -287,7 +293,7 @@ function inRange(field: string, value: number, lowest: number, highest: number):
   });
 }
 
-function checkCreate(args: CreateDomain): void {
+function checkCreate(args: RestoreDomain): void {
   const vcpus = inRange('vcpus', args.vcpus ?? 1, 1, MAX_VCPUS);
   inRange('maxVcpus', args.maxVcpus ?? vcpus, vcpus, MAX_VCPUS);
   inRange('memoryPages', args.memoryPages, 1, MAX_PAGES);

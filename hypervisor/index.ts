@@ -19,6 +19,7 @@ import { Inspection } from './inspection.js';
 import { Log } from './log.js';
 import { HostFrames } from './machine/host-frames.js';
 import { asDomId, highHalf, lowHalf } from './machine/types.js';
+import { Migration } from './migration.js';
 import { PrivcmdServer } from './privcmd-server.js';
 import type { PhysInfo } from './public/privcmd.js';
 import { TRACE_CLASS, TRACE_KIND } from './public/trace.js';
@@ -49,6 +50,7 @@ export class Hypervisor {
   readonly #dispatcher: Dispatcher;
   readonly #control: DomainControl;
   readonly #inspection: Inspection;
+  readonly #migration: Migration;
   readonly #privcmd: PrivcmdServer;
   readonly #loop: RunLoop;
   #bugs = 0;
@@ -80,6 +82,13 @@ export class Hypervisor {
     this.#inspection = new Inspection({
       ram,
       pv: this.#pv,
+      bounce: host.bounce,
+      unloadAny: () => this.#loop.unloadAny(),
+    });
+    this.#migration = new Migration({
+      ram,
+      pv: this.#pv,
+      control: this.#control,
       bounce: host.bounce,
       unloadAny: () => this.#loop.unloadAny(),
     });
@@ -182,6 +191,7 @@ export class Hypervisor {
       control: this.#control,
       dom0: this.#dom0,
       inspection: this.#inspection,
+      migration: this.#migration,
       trace: this.#trace,
       ring: this.#log.ring,
       send: (message) => this.#setup.host.send(message),

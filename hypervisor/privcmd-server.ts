@@ -6,6 +6,7 @@ import { ControlError } from './control-error.js';
 import type { Dom0 } from './dom0.js';
 import type { DomainControl } from './domain-control.js';
 import type { Inspection } from './inspection.js';
+import type { Migration } from './migration.js';
 import { hypercallName } from './public/hypercalls.js';
 import type {
   HypercallStats,
@@ -22,6 +23,7 @@ export interface PrivcmdServerParts {
   readonly control: DomainControl;
   readonly dom0: Dom0;
   readonly inspection: Inspection;
+  readonly migration: Migration;
   readonly trace: Trace;
   readonly ring: { read(): string; clear(): void };
   send(message: PrivcmdReply | PrivcmdEvent): void;
@@ -63,7 +65,7 @@ export class PrivcmdServer {
   }
 
   #table(): Handlers {
-    const { control, dom0, inspection, trace, ring, stop } = this.#parts;
+    const { control, dom0, inspection, migration, trace, ring, stop } = this.#parts;
     const domain = (domid: number) => control.require(domid);
     // biome-ignore format: one row per operation
     return {
@@ -83,6 +85,12 @@ export class PrivcmdServer {
       getvcpucontext:            ({ domid, vcpu }) => inspection.context(domain(domid), vcpu),
       getmemlist:                ({ domid }) => inspection.memoryList(domain(domid)),
       readpages:                 ({ domid, mfns, at }) => inspection.readPages(domain(domid), mfns, at),
+      getpageframeinfo:          ({ domid, mfns }) => migration.frameTypes(domain(domid), mfns),
+      restoredomain:             (args) => migration.begin(args),
+      populatephysmap:           ({ domid, pfns }) => migration.populate(domain(domid), pfns),
+      writepages:                ({ domid, mfns, at }) => migration.writePages(domain(domid), mfns, at),
+      finishrestore:             ({ domid, ...rest }) => migration.finish(domain(domid), { domid, ...rest }),
+      resumedomain:              ({ domid }) => migration.resume(domain(domid)),
       debugkey:                  ({ key }) => this.#debugKey(key),
       readconsole:               ({ clear }) => this.#readConsole(ring, clear),
       'evtchn.bind_interdomain': ({ remoteDom, remotePort }) => dom0.bindInterdomain(domain(remoteDom), remotePort),

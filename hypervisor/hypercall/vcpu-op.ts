@@ -77,9 +77,14 @@ function writeRunstate(call: Hypercall, vcpu: Vcpu, at: VirtAddr | undefined): b
   return call.guest.encode(abi.vcpuRunstateInfo, at, values);
 }
 
+/** A null pointer ends it, as for the time area: Linux lets go of both before it suspends. */
 function registerRunstateArea(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
   const pointer = call.guest.readU64(arg);
   if (pointer === undefined) return EFAULT;
+  if (pointer === 0n) {
+    vcpu.runstate.area = undefined;
+    return 0;
+  }
   const at = fromU64(pointer);
   if (!writeRunstate(call, vcpu, at)) return EFAULT;
   vcpu.runstate.area = at;
@@ -156,6 +161,10 @@ function sendNmi(call: Hypercall, vcpu: Vcpu): number {
 function registerTimeArea(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
   const pointer = call.guest.readU64(arg);
   if (pointer === undefined) return EFAULT;
+  if (pointer === 0n) {
+    vcpu.timeArea = undefined;
+    return 0;
+  }
   const at = fromU64(pointer);
   const image = new Uint8Array(vcpuTimeInfo.size);
   encodeTime(new DataView(image.buffer), 0, call.hv.clock.now());

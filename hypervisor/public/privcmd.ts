@@ -40,6 +40,24 @@ export interface CreateDomain {
   readonly paused?: boolean;
 }
 
+/** A domain that is built from what was saved of another: everything but memory and state. */
+export type RestoreDomain = Omit<
+  CreateDomain,
+  'kernel' | 'kernelName' | 'ramdisk' | 'ramdiskName' | 'cmdline' | 'paused'
+>;
+
+/** The last step of building it. */
+export interface FinishRestore {
+  readonly domid: number;
+  /** Pinned page tables: MFN and level, in turn. */
+  readonly pins: Uint32Array;
+  /** States of the vCPUs that were online, as vcpu_guest_context. */
+  readonly contexts: readonly { readonly vcpu: number; readonly bytes: Uint8Array }[];
+  /** Pages of the rings of XenStore and the console. */
+  readonly storeMfn: number;
+  readonly consoleMfn: number;
+}
+
 export interface CreatedDomain {
   readonly domid: number;
   readonly storeMfn: number;
@@ -175,6 +193,23 @@ export interface PrivcmdOps {
   getmemlist: { args: { domid: number }; result: MemoryList };
   /** Copies pages to dom0's bounce buffer, from byte `at` on: zeros for an MFN that the domain does not have (any more). */
   readpages: { args: { domid: number; mfns: Uint32Array; at: number }; result: null };
+  /** Types of pages: 0, or 1 to 4 for a page table of that level, and 8 besides if it is pinned. */
+  getpageframeinfo: {
+    args: { domid: number; mfns: Uint32Array };
+    result: { types: Uint8Array };
+  };
+  /** A paused domain without memory, to be populated, filled and finished. */
+  restoredomain: { args: RestoreDomain; result: { domid: number; sharedInfoMfn: number } };
+  /** Gives a domain that is being restored pages for these PFNs. */
+  populatephysmap: {
+    args: { domid: number; pfns: Uint32Array };
+    result: { mfns: Uint32Array };
+  };
+  /** Fills pages, or shared_info, from dom0's bounce buffer, from byte `at` on. */
+  writepages: { args: { domid: number; mfns: Uint32Array; at: number }; result: null };
+  finishrestore: { args: FinishRestore; result: CreatedDomain };
+  /** Lets a suspended domain go on: its suspend returns 1, cancelled. */
+  resumedomain: { args: { domid: number }; result: null };
   /** Answers a debug key; what it says goes into the log as well. */
   debugkey: { args: { key: string }; result: { text: string } };
   /** The hypervisor's log; `clear` empties it. */

@@ -33,8 +33,12 @@ export function initialiseVcpu(
   at: VirtAddr | undefined,
 ): number {
   const bytes = guest.copyFrom(at, vcpuGuestContext.size);
-  if (!bytes) return -ERRNO.EFAULT;
-  const view = new DataView(bytes.buffer);
+  return bytes ? takeContext(v, segments, bytes) : -ERRNO.EFAULT;
+}
+
+/** The state of a vCPU that was never set up. @returns 0 or -EINVAL with nothing changed. */
+export function takeContext(v: PvVcpu, segments: Segments, bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const context = vcpuGuestContext.decode(view, 0);
   const user = cpuUserRegs.decode(view, AT.userRegs);
   const addresses = [user.rip, context.eventCallbackEip, context.failsafeCallbackEip];
