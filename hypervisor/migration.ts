@@ -13,6 +13,7 @@ import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from './public/gran
 import type { CreatedDomain, FinishRestore, RestoreDomain } from './public/privcmd.js';
 import { type PageType, PGT } from './pv/page-types.js';
 import type { Pv } from './pv/pv.js';
+import { takeContext } from './pv/vcpu-context.js';
 import { GPR } from './x86/state.js';
 
 /** In the types of pages: XEN_DOMCTL_PFINFO_LPINTAB, shifted as in a stream. */
@@ -134,8 +135,7 @@ export class Migration {
     types.work = Number.POSITIVE_INFINITY;
     for (let n = 0; n + 1 < pins.length; n += 2) {
       const [mfn = 0, level = 0] = pins.subarray(n, n + 2);
-      const result =
-        level >= PGT.L1 && level <= PGT.L4 ? types.pin(mfn, level as PageType) : Number.NaN;
+      const result = level >= PGT.L1 && level <= PGT.L4 ? types.pin(mfn, level as PageType) : -1;
       if (result !== 0) {
         throw new ControlError('EINVAL', `MFN ${mfn} is no valid page table of level ${level}`);
       }
@@ -145,7 +145,8 @@ export class Migration {
   #setVcpu(domain: Domain, number: number, context: Uint8Array): void {
     const vcpu = domain.vcpus[number];
     if (vcpu === undefined) throw new ControlError('EINVAL', `there is no vCPU ${number}`);
-    const result = vcpu.isInitialised ? Number.NaN : this.#parts.pv.restoreVcpu(vcpu, context);
+    const { pv } = this.#parts;
+    const result = vcpu.isInitialised ? -1 : takeContext(pv.vcpuOf(vcpu), pv.segments, context);
     if (result !== 0) throw new ControlError('EINVAL', `the state of vCPU ${number} is not valid`);
     vcpu.isInitialised = true;
     vcpu.online = true;

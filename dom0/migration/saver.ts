@@ -5,7 +5,7 @@
 
 import type { Privcmd } from '../privcmd.js';
 import { p2mFrames } from './guest-p2m.js';
-import { hasContents, PAGE_SIZE, PFINFO, pageInfo, tableLevel } from './page-info.js';
+import { hasContents, PFINFO, pageInfo, tableLevel } from './page-info.js';
 import {
   copyOf,
   header,

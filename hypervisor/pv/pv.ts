@@ -42,7 +42,7 @@ import { ReadOnlyPageFault } from './ro-page-fault.js';
 import { Segments } from './segments.js';
 import { Translations } from './translations.js';
 import { Traps } from './traps.js';
-import { initialiseVcpu, loadContext, takeContext } from './vcpu-context.js';
+import { initialiseVcpu, loadContext } from './vcpu-context.js';
 
 /** What pv needs of the rest of the hypervisor. */
 export interface PvHost {
@@ -155,11 +155,6 @@ export class Pv {
   /** VCPUOP_initialise. @returns 0 or a negated errno. */
   initialiseVcpu(_domain: Domain, vcpu: Vcpu, context: VirtAddr | undefined): number {
     return initialiseVcpu(this.vcpuOf(vcpu), this.guest, this.segments, context);
-  }
-
-  /** The state of a vCPU as a toolstack gives it: a vcpu_guest_context. @returns 0 or a negated errno. */
-  restoreVcpu(vcpu: Vcpu, context: Uint8Array): number {
-    return takeContext(this.vcpuOf(vcpu), this.segments, context);
   }
 
   #refused(domain: Domain, refusal: Refusal): void {
