@@ -60,7 +60,13 @@ describe('xl', () => {
     await xl('pause hello');
     expect((await xl('list hello')).out).toContain('--p---');
     await xl('unpause hello');
-    expect(JSON.parse((await xl('list -l')).out)).toMatchObject([{ name: 'hello' }]);
+    expect(JSON.parse((await xl('list --json')).out)).toMatchObject([{ name: 'hello' }]);
+    expect(JSON.parse((await xl('list -l')).out)).toMatchObject([
+      {
+        domid: Number(domid),
+        config: { c_info: { name: 'hello', type: 'pv' }, on_crash: 'destroy' },
+      },
+    ]);
     expect((await xl('destroy hello')).status).toBe(0);
     expect((await xl('list')).out.trim().split('\n')).toHaveLength(1);
   });
@@ -80,6 +86,17 @@ describe('xl', () => {
     );
     expect((await xl(`create -n ${file} name=dry`)).out).toContain('"name": "dry"');
     expect((await xl('images')).out).toContain('-hello.elf');
+  });
+
+  test('what list -l prints creates the same domain again', async () => {
+    await xl('create name=hello kernel=hello memory=4 maxmem=8 extra=again');
+    const { out } = await xl('list -l');
+    const file = join(service.folder, 'hello.json');
+    writeFileSync(file, out);
+    await xl('destroy hello');
+    expect(await xl(`create -q -f ${file}`)).toEqual({ status: 0, out: '', err: '' });
+    const config = ([{ config: found }]: [{ config: unknown }]) => found;
+    expect(config(JSON.parse((await xl('list -l')).out))).toEqual(config(JSON.parse(out)));
   });
 
   test('console shows what was printed, types what is typed, and ends with the domain', async () => {

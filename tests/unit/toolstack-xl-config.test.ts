@@ -5,6 +5,7 @@ import { UserError } from '../../toolstack/cli/client.js';
 import { requestOf } from '../../toolstack/cli/config.js';
 import { applyArguments, parseConfig } from '../../toolstack/cli/config-text.js';
 import { parseDisk, parseVif } from '../../toolstack/cli/device-specs.js';
+import { parseLibxlJson } from '../../toolstack/cli/libxl-json.js';
 
 const FILE = `
 # a small guest
@@ -80,7 +81,7 @@ describe('a configuration file', () => {
   test.each([
     ['pci = ["00:1f.0"]',      '"pci" is not possible here: there is no such hardware'],
     ['type = "hvm"',           'type: only "pv" is possible'],
-    ['builder = "hvm"',        'builder: only "generic" is possible'],
+    ['builder = "hvm"',        'builder: only "generic" and "linux" is possible'],
     ['bootloader = "pygrub"',  'use firmware="pvgrub64"'],
     ['firmware = "uefi"',      'only "pvgrub64" is possible'],
     ['firmware = "pvgrub64"',  'firmware and kernel exclude each other'],
@@ -99,6 +100,22 @@ describe('a configuration file', () => {
     ['disk = [ "a,,xvda,color=red" ]', '"color" is not possible here'],
     ['vif = [ "mac" ]',        'vif "mac": "mac" is not possible here'],
     ['vif = [ "backend=net" ]', '"backend" is not possible here'],
+    ['disk = [ "a,,xvda,script=drbd" ]', 'script drbd is not possible'],
+    ['disk = [ "iscsi:a,xvda,w" ]', 'script block-iscsi is not possible'],
+    ['disk = [ "tap:qcow2:a,xvda,w" ]', 'format qcow2 is not possible'],
+    ['disk = [ "a,,xvda,backend=storage" ]', 'all backends are in domain 0'],
+    ['disk = [ "a,,xvda,specification=virtio" ]', 'only xen'],
+    ['disk = [ ",hdc:cdrom,r" ]', 'an empty drive is not possible'],
+    ['disk = [ "vdev=hdc,cdrom" ]', 'an empty drive is not possible'],
+    ['disk = [ "a,raw,xvda,rw,vdev=xvdb" ]', 'vdev is set twice'],
+    ['disk = [ 5, ["a"] ]',    'disk is a list of strings'],
+    ['vcpus = [ "1" ]',        'vcpus is a "string", not a list'],
+    ['e820_host = 1',          '"e820_host" is not possible here'],
+    ['pvshim = 1',             'there is no PVH'],
+    ['p9 = [ "tag=x" ]',       '"p9" is not possible here: there is no backend for it'],
+    ['passthrough = "enabled"', 'only "disabled" and "default" and "0" is possible'],
+    ['extra = "\\q"',         'x.cfg:3: \\q is no escape'],
+    ['vcpus = 1\nvcpus += [1]', 'x.cfg:4: += adds a list to a list'],
   ])('with the line %s is refused', (line, message) => {
     expect(() => parse(`${MINIMAL}${line}`)).toThrow(UserError);
     expect(() => parse(`${MINIMAL}${line}`)).toThrow(message);
@@ -108,10 +125,13 @@ describe('a configuration file', () => {
   test.each([
     ['frobnicate = 1',                       'x.cfg:3: unknown key "frobnicate" is ignored'],
     ['toString = "x"',                       'x.cfg:3: unknown key "toString" is ignored'],
-    ['vfb = [ "vnc=1" ]',                    'x.cfg:3: vfb has no effect here'],
+    ['vfb = [ "vnc=1" ]',                    'x.cfg:3: vfb has no effect: there is no screen: the console is text'],
     ['on_crash = "coredump-restart"',        'x.cfg:3: no core is dumped'],
     ['vif = [ "script=vif-bridge" ]',        'vif "script=vif-bridge": script is not used'],
-    ['disk = [ "a,,xvda,w,script=block" ]',  'disk "a,,xvda,w,script=block": script is not run'],
+    ['cpus = "0-3,5,^1"',                    'x.cfg:3: cpus has no effect: vCPUs are not pinned'],
+    ['hap = 1',                              'x.cfg:3: hap has no effect: it is for HVM domains, and this is a PV one'],
+    ['tsc_mode = "native"',                  'x.cfg:3: tsc_mode has no effect: the time-stamp counter is always emulated'],
+    ['disk = [ "a,,xvda,untrusted" ]',       'disk "a,,xvda,untrusted": untrusted is not passed on'],
     ['cmdline="a"\nextra="b"',               'x.cfg:4: extra is ignored, as there is cmdline'],
   ])('with the line %s is taken, and that said', (line, warning) => {
     expect(parse(`${MINIMAL}${line}`).warnings).toEqual([warning]);
@@ -155,5 +175,79 @@ describe('a network interface', () => {
     ['mtu=9000,type=vif,model=e1000',              { mtu: 9000 }],
   ])('%s', (spec, vif) => {
     expect(parseVif(spec, () => undefined)).toEqual(vif);
+  });
+});
+
+describe("libxl's JSON", () => {
+  const config = {
+    c_info: {
+      type: 'pv',
+      name: 'web',
+      uuid: '59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5',
+      run_hotplug_scripts: 'True',
+    },
+    b_info: {
+      max_vcpus: 4,
+      avail_vcpus: [0, 1],
+      max_memkb: 131072,
+      target_memkb: 65536,
+      sched_params: { weight: 512, cap: 50 },
+      kernel: '/boot/vmlinuz',
+      ramdisk: '/boot/initrd.gz',
+      cmdline: 'root=/dev/xvda1',
+      'type.pv': {},
+    },
+    disks: [{ pdev_path: '/a,b.img', vdev: 'xvda', format: 'raw', readwrite: 1 }],
+    nics: [
+      {
+        devid: 0,
+        mac: '00:16:3e:01:02:03',
+        bridge: 'xenbr0',
+        rate_bytes_per_interval: 20000,
+        rate_interval_usecs: 20000,
+      },
+    ],
+    on_crash: 'rename_restart',
+  };
+  const read = (value: unknown) => {
+    const warnings: string[] = [];
+    const warn = (text: string): void => void warnings.push(text);
+    const settings = parseLibxlJson(JSON.stringify(value), 'x.json', warn);
+    return { request: requestOf(settings ?? new Map(), warn), warnings };
+  };
+
+  test.each([
+    ['the list of xl list -l', [{ domid: 3, config }]],
+    ['one domain of it', { domid: 3, config }],
+    ['a configuration alone', config],
+  ])('%s becomes the request that creates the domain', (_name, value) => {
+    expect(read(value)).toEqual({
+      request: {
+        name: 'web',
+        uuid: '59e1cf6c-6ab9-4879-90e7-adc8d1c63bf5',
+        maxVcpus: 4,
+        vcpus: 2,
+        maxMemory: 128,
+        memory: 64,
+        weight: 512,
+        cap: 50,
+        kernel: '/boot/vmlinuz',
+        ramdisk: '/boot/initrd.gz',
+        cmdline: 'root=/dev/xvda1',
+        disks: [{ vdev: 'xvda', target: '/a,b.img', access: 'rw' }],
+        vifs: [{ mac: '00:16:3e:01:02:03', bridge: 'xenbr0', rate: '1000000B/s@20000us' }],
+        onCrash: 'rename-restart',
+      },
+      warnings: [],
+    });
+  });
+
+  test('says what it leaves out, and refuses what is for other machines', () => {
+    const other = { ...config, b_info: { ...config.b_info, pvh_magic: 1 } };
+    expect(read(other).warnings).toEqual(['x.json: b_info.pvh_magic is ignored']);
+    expect(() => read({ ...config, c_info: { type: 'hvm', name: 'w' } })).toThrow('no HVM');
+    expect(() => read({ ...config, pcidevs: [{ dev: 1 }] })).toThrow('"pci" is not possible here');
+    expect(() => read([config, config])).toThrow('one domain, not 2');
+    expect(() => read({ a: 1 })).toThrow('it has no c_info');
   });
 });

@@ -1,11 +1,12 @@
 /**
- * The text of an xl configuration: `key = value`, where a value is a "string", a number or a [list] of strings.
- * Statements end with their line or a semicolon; within a list lines do not count. Spec: xl.cfg(5), SYNTAX.
+ * The text of an xl configuration: `key = value`, where a value is a "string", a number or a [list] of values; `+=` adds to what
+ * was set before. Statements end with their line or a semicolon; within a list lines do not count. Spec: xl.cfg(5), SYNTAX.
  */
 
 import { UserError } from './client.js';
 
-export type Value = string | number | readonly string[];
+/** A number comes as it is written: whoever wants one reads it, as a string may hold one, too. */
+export type Value = string | readonly Value[];
 
 /** A value and where it was set, for messages. */
 export interface Setting {
@@ -16,12 +17,19 @@ export type Settings = ReadonlyMap<string, Setting>;
 
 const STRING = /"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'/y;
 const NUMBER = /0x[0-9a-fA-F]+(?![\w.])|-?\d+(?:\.\d+)?(?![\w.])/y;
-const KEY = /([A-Za-z_]\w*)[ \t]*=[ \t]*/y;
+const KEY = /([A-Za-z_]\w*)[ \t]*(\+?=)[ \t]*/y;
 /** Blanks and comments, within a line and across lines. */
 const INLINE = /(?:[ \t\r]|#[^\n]*)*/y;
 const ANYWHERE = /(?:\s|#[^\n]*)*/y;
 const BETWEEN = /(?:[\s;]|#[^\n]*)*/y;
 const END = /\n|;|$/y;
+
+/** What stands for a character behind a backslash: its number, or one of these. */
+const ESCAPE = /\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)/gs;
+// biome-ignore format: one row per escape
+const ESCAPED: Readonly<Record<string, string>> = {
+  a: '\x07', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t', v: '\v', '\\': '\\', '"': '"', "'": "'",
+};
 
 class Reader {
   readonly #text: string;
@@ -64,48 +72,74 @@ export function parseConfig(text: string, source: string): Settings {
   reader.take(BETWEEN);
   while (!reader.atEnd) {
     const { where } = reader;
-    const key = reader.take(KEY)?.[1];
+    const [, key, operator] = reader.take(KEY) ?? [];
     const value = key === undefined ? undefined : parseValue(reader);
     reader.take(INLINE);
     if (key === undefined || value === undefined || !reader.take(END)) throw notASetting(where);
-    settings.set(key, { value, where });
+    const before = operator === '+=' ? settings.get(key)?.value : undefined;
+    settings.set(key, { value: added(before, value, where), where });
     reader.take(BETWEEN);
   }
   return settings;
 }
 
-/** `key=value` arguments go over the file's settings; what is no literal is taken for a string. */
+/**
+ * Arguments go over the file's settings. Each may hold several, as a file does; if it is none, it is `key=value` whose value is
+ * taken as it is, so that a shell may have eaten the quotes.
+ */
 export function applyArguments(settings: Settings, words: readonly string[]): Settings {
   const all = new Map(settings);
   for (const word of words) {
-    const [, key, literal = ''] = /^([A-Za-z_]\w*)\s*=\s*(.*)$/s.exec(word) ?? [];
-    if (key === undefined) throw notASetting(word);
-    const reader = new Reader(literal, word);
-    const value = parseValue(reader);
-    all.set(key, { value: reader.atEnd && value !== undefined ? value : literal, where: word });
+    for (const [key, { value }] of parseArgument(word)) all.set(key, { value, where: word });
   }
   return all;
+}
+
+function parseArgument(word: string): Iterable<readonly [string, { readonly value: Value }]> {
+  try {
+    return parseConfig(word, word);
+  } catch (error) {
+    const [, key, value = ''] = /^([A-Za-z_]\w*)\s*=\s*(.*)$/s.exec(word) ?? [];
+    if (key === undefined) throw notASetting(word);
+    if (!(error instanceof UserError)) throw error;
+    return [[key, { value }]];
+  }
+}
+
+/** Strings and lists grow at their end. */
+function added(before: Value | undefined, value: Value, where: string): Value {
+  if (before === undefined) return value;
+  if (typeof before === 'string' && typeof value === 'string') return before + value;
+  if (typeof before === 'object' && typeof value === 'object') return [...before, ...value];
+  throw new UserError(`${where}: += adds a list to a list, a string to a string`);
 }
 
 function parseValue(reader: Reader): Value | undefined {
   const text = parseString(reader);
   if (text !== undefined) return text;
   const number = reader.take(NUMBER)?.[0];
-  if (number !== undefined) return Number(number);
+  if (number !== undefined) return number;
   return reader.takeText('[') ? parseList(reader) : undefined;
 }
 
 function parseString(reader: Reader): string | undefined {
+  const { where } = reader;
   const match = reader.take(STRING);
-  return (match?.[1] ?? match?.[2])?.replace(/\\(.)/g, '$1');
+  return (match?.[1] ?? match?.[2])?.replace(ESCAPE, (whole: string, code: string) => {
+    const byte = code.startsWith('x') ? code.slice(1) : code;
+    const number = Number.parseInt(byte, code.startsWith('x') ? 16 : 8);
+    const character = ESCAPED[code] ?? (Number.isNaN(number) ? '' : String.fromCharCode(number));
+    if (character === '' || number === 0) throw new UserError(`${where}: ${whole} is no escape`);
+    return character;
+  });
 }
 
-function parseList(reader: Reader): string[] | undefined {
-  const items: string[] = [];
+function parseList(reader: Reader): Value[] | undefined {
+  const items: Value[] = [];
   for (;;) {
     reader.take(ANYWHERE);
     if (reader.takeText(']')) return items;
-    const item = parseString(reader);
+    const item = parseValue(reader);
     if (item === undefined) return undefined;
     items.push(item);
     reader.take(ANYWHERE);

@@ -5,12 +5,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Domain } from '../schemas/domain.js';
-import { type Client, UserError } from './client.js';
+import type { Client } from './client.js';
+import { warn } from './command.js';
 import { requestOf } from './config.js';
-import { applyArguments, parseConfig, type Settings } from './config-text.js';
+import { readSettings } from './settings.js';
 
-interface CreateOptions {
-  readonly console?: true;
+export interface CreateOptions {
+  readonly defconfig?: string;
   readonly paused?: true;
   readonly quiet?: true;
   readonly dryrun?: true;
@@ -22,30 +23,30 @@ export async function createDomain(
   words: readonly string[],
   options: CreateOptions,
 ): Promise<Domain | undefined> {
-  const files = words.filter((word) => !word.includes('='));
-  if (files.length > 1) throw new UserError(`one configuration file, not ${files.join(' and ')}`);
-  const [file] = files;
-  const settings = file === undefined ? new Map() : await readConfig(file, options.quiet === true);
-  const assignments = words.filter((word) => word.includes('='));
-  const config = requestOf(applyArguments(settings, assignments), (text) => {
-    if (options.quiet !== true) process.stderr.write(`xl: warning: ${text}\n`);
-  });
+  const say = options.quiet === true ? () => undefined : warn;
+  const settings = await readSettings(words, { ...options, warn: say });
+  const config = requestOf(settings, say);
   if (options.dryrun) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
     return undefined;
   }
-  const kernel = await imageFor(client, config.kernel);
-  const ramdisk = config.ramdisk && (await imageFor(client, config.ramdisk));
-  const body = { ...config, kernel, ...(ramdisk && { ramdisk }), paused: options.paused === true };
+  const images = await uploadImages(client, config);
+  const body = { ...config, ...images, paused: options.paused === true };
   return client.json(Domain, 'POST', '/v1/domains', body);
 }
 
-async function readConfig(file: string, quiet: boolean): Promise<Settings> {
-  const content = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw new UserError(`cannot read ${file}: ${error instanceof Error ? error.message : error}`);
-  });
-  if (!quiet) process.stderr.write(`Parsing config from ${file}\n`);
-  return parseConfig(content, file);
+interface Images {
+  readonly kernel: string;
+  readonly ramdisk?: string;
+}
+
+/** Files that exist here are uploaded. @returns their names there. */
+export async function uploadImages(
+  client: Client,
+  { kernel, ramdisk }: { kernel: string; ramdisk?: string | undefined },
+): Promise<Images> {
+  const name = await imageFor(client, kernel);
+  return ramdisk ? { kernel: name, ramdisk: await imageFor(client, ramdisk) } : { kernel: name };
 }
 
 /** A file that exists here is uploaded, under a name made of its content; anything else is the name of an image there. */

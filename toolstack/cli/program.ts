@@ -7,9 +7,10 @@ import { Host } from '../schemas/host.js';
 import { Task } from '../schemas/task.js';
 import { Client } from './client.js';
 import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
-import { createDomain } from './create.js';
+import { type CreateOptions, createDomain } from './create.js';
 import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
+import { libxlJson } from './libxl-json.js';
 import { attach } from './terminal.js';
 import { traceCommand } from './trace.js';
 import { addTuningCommands } from './tuning.js';
@@ -46,25 +47,27 @@ function addCreate(xl: Command, connect: Connect): void {
     .argument('[file-or-key=value...]', 'a file in the form of xl.cfg, then key=value')
     .option('-c, --console', 'attach to its console')
     .option('-p, --paused', 'leave it paused')
+    .option('-f, --defconfig <file>', 'the configuration file')
     .option('-q, --quiet', 'say nothing')
     .option('-n, --dryrun', 'print the configuration that would be used, create nothing')
     .option('--json', 'print the domain as JSON')
-    .action(
-      async (words: string[], options: Parameters<typeof createDomain>[2] & { json?: true }) => {
-        const client = connect();
-        const domain = await createDomain(client, words, options);
-        if (domain === undefined) return;
-        if (options.json) printJson(domain);
-        if (options.console) await openConsole(client, domain.uuid);
-      },
-    );
+    .action(async (words: string[], options: CreateOptions & { console?: true; json?: true }) => {
+      const client = connect();
+      const domain = await createDomain(client, words, options);
+      if (domain === undefined) return;
+      if (options.json) printJson(domain);
+      if (options.console) await openConsole(client, domain.uuid);
+    });
 }
 
 function addQueries(xl: Command, connect: Connect): void {
   xl.command('list')
     .description('list domains')
     .argument('[domain...]')
-    .option('-l, --long', 'as JSON, with everything')
+    .option(
+      '-l, --long',
+      'their configurations as libxl writes them in JSON, which create takes as well',
+    )
     .option('-a, --all', 'show those that have ended, too')
     .option('--json', 'as JSON')
     .action(async (ids: string[], options: { long?: true; json?: true; all?: true }) => {
@@ -74,7 +77,8 @@ function addQueries(xl: Command, connect: Connect): void {
         ids.length > 0
           ? await Promise.all(ids.map((id) => readDomain(client, id)))
           : (await client.json(DomainList, 'GET', `/v1/domains${query}`)).domains;
-      if (options.long || options.json) printJson(domains);
+      if (options.json) printJson(domains);
+      else if (options.long) printJson(domains.map(libxlJson));
       else print(formatList(domains));
     });
   xl.command('domid')

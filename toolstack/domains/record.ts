@@ -45,6 +45,7 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
       pages: info?.totPages ?? 0,
       maxPages: info?.maxPages ?? 0,
       targetPages: config.memory * PAGES_PER_MIB,
+      staticMaxPages: (config.maxMemory ?? config.memory) * PAGES_PER_MIB,
     },
     vcpus: {
       online: info?.vcpus.filter(({ online }) => online).length ?? 0,
@@ -58,6 +59,8 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
     cpuSeconds: (info?.cpuTime ?? 0) / NS,
     kernel: config.kernel,
     cmdline: config.cmdline,
+    ...ramdiskOf(config),
+    policies: policiesOf(config),
     disks: record.devices.disks(),
     vifs: record.devices.vifs(uuid),
     createdAt: record.createdAt.toISOString(),
@@ -65,6 +68,15 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
     console: `/v1/domains/${uuid}/console`,
   };
 }
+
+const ramdiskOf = ({ ramdisk }: DomainCreate) => (ramdisk === undefined ? {} : { ramdisk });
+
+const policiesOf = (config: DomainCreate): Domain['policies'] => ({
+  poweroff: config.onPoweroff,
+  reboot: config.onReboot,
+  crash: config.onCrash,
+  watchdog: config.onWatchdog,
+});
 
 /** xl's precedence: a dying domain is not paused, a paused one not blocked. */
 function stateOf(info: DomainInfo | undefined): Domain['state'] {

@@ -135,6 +135,7 @@ export const Domain = z
         pages: z.int().describe('4 KiB pages the domain holds now.'),
         maxPages: z.int().describe('Pages it may hold.'),
         targetPages: z.int().describe('Pages it is asked to hold.'),
+        staticMaxPages: z.int().describe('Pages it was created to grow to.'),
       })
       .describe('Memory in pages.'),
     vcpus: z.strictObject({
@@ -154,7 +155,16 @@ export const Domain = z
     cap: z.int(),
     cpuSeconds: z.number().describe('CPU time used by all of its vCPUs.'),
     kernel: z.string(),
+    ramdisk: z.string().optional(),
     cmdline: z.string(),
+    policies: z
+      .strictObject({
+        poweroff: z.enum(POLICIES),
+        reboot: z.enum(POLICIES),
+        crash: z.enum(POLICIES),
+        watchdog: z.enum(POLICIES),
+      })
+      .describe('What becomes of it when it stops.'),
     disks: z.array(DomainDisk),
     vifs: z.array(DomainVif),
     createdAt: z.iso.datetime(),
