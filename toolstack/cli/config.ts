@@ -20,7 +20,7 @@ export function requestOf(settings: Settings, warn: (text: string) => void): Dom
 }
 
 /** As much of a request as the settings say. @throws UserError if it is refused. */
-export function changesOf(settings: Settings, warn: (text: string) => void): Draft {
+function changesOf(settings: Settings, warn: (text: string) => void): Draft {
   const draft: Draft = {};
   const context: Context = { draft, settings, warn };
   for (const [key, setting] of settings) {
