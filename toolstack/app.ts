@@ -1,7 +1,9 @@
 /** Builds the HTTP service over the services it is given; listening is server.ts's business. */
 
 import { randomUUID } from 'node:crypto';
+import rateLimit from '@fastify/rate-limit';
 import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import {
   jsonSchemaTransform,
@@ -18,6 +20,7 @@ import { eventRoutes, eventSocket } from './api/events.js';
 import { refusal } from './api/guard.js';
 import { healthRoutes } from './api/health.js';
 import { hostRoutes } from './api/host.js';
+import { installIdempotency } from './api/idempotency.js';
 import { imageRoutes } from './api/images.js';
 import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
@@ -28,18 +31,22 @@ import { installWebSockets } from './api/websockets.js';
 import { storeRoutes, storeSockets } from './api/xenstore.js';
 import type { Services } from './domains/services.js';
 
+const RATE_WINDOW_S = 10;
+
 export interface AppOptions {
   /** Bytes of a JSON body. */
   readonly bodyLimit: number;
   /** Bytes of an uploaded image. */
   readonly uploadLimit: number;
+  /** Requests a second from one address, over ten seconds; 0 for any number. */
+  readonly rateLimit: number;
   readonly logger?: FastifyBaseLogger;
 }
 
 export async function buildApp(services: Services, options: AppOptions): Promise<FastifyInstance> {
   const app = Fastify({
     bodyLimit: options.bodyLimit,
-    genReqId: () => randomUUID(),
+    genReqId: ({ headers }) => saneId(headers['x-request-id']) ?? randomUUID(),
     routerOptions: { ignoreTrailingSlash: true },
     forceCloseConnections: true,
     frameworkErrors: (error, request, reply) => {
@@ -51,6 +58,9 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
   installGuard(app);
+  installDrain(app, services);
+  await installRateLimit(app, options.rateLimit);
+  installIdempotency(app);
   app.setErrorHandler(answerError);
   installNotFound(app, ['/v1/trace']);
   await installOpenApi(app);
@@ -88,6 +98,29 @@ function installGuard(app: FastifyInstance): void {
   });
 }
 
+/** The request's id as the client has it, if that can stand in a log. */
+const saneId = (id: string | string[] | undefined): string | undefined =>
+  typeof id === 'string' && /^[\w.:-]{1,128}$/.test(id) ? id : undefined;
+
+/** Once the service is to stop, what is there can be read, and nothing new is begun. */
+function installDrain(app: FastifyInstance, { readiness }: Services): void {
+  app.addHook('onRequest', async (request, reply) => {
+    if (!readiness.isStopping || request.method === 'GET' || request.method === 'HEAD') return;
+    reply.headers({ 'retry-after': '5', connection: 'close' });
+    await sendProblem(reply, problem('stopping', 'The service is about to stop.', request));
+  });
+}
+
+async function installRateLimit(app: FastifyInstance, perSecond: number): Promise<void> {
+  if (perSecond === 0) return;
+  await app.register(rateLimit, {
+    max: perSecond * RATE_WINDOW_S,
+    timeWindow: RATE_WINDOW_S * 1000,
+    errorResponseBuilder: (_request, { after, statusCode }) =>
+      Object.assign(new Error(`Too many requests; try again in ${after}.`), { statusCode }),
+  });
+}
+
 async function installOpenApi(app: FastifyInstance): Promise<void> {
   await app.register(swagger, {
     openapi: {
@@ -102,5 +135,6 @@ async function installOpenApi(app: FastifyInstance): Promise<void> {
     transform: jsonSchemaTransform,
     transformObject: jsonSchemaTransformObject,
   });
+  await app.register(swaggerUi, { routePrefix: '/docs' });
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }

@@ -38,6 +38,8 @@ export interface ServiceOptions {
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
   readonly demo: string | undefined;
+  /** Requests a second from one address; 0 for any number. */
+  readonly rateLimit: number;
   /** Bytes of a JSON body. */
   readonly bodyLimit: number;
   /** Bytes of an uploaded image, and of an image once unpacked. */
@@ -57,6 +59,7 @@ export const DEFAULTS: ServiceOptions = {
   cores: join(ROOT, 'var', 'cores'),
   storeSocket: defaultSocket(),
   demo: 'hello',
+  rateLimit: 5000,
   bodyLimit: MIB,
   uploadLimit: 128 * MIB,
   unpackedLimit: 512 * MIB,
@@ -71,6 +74,7 @@ export const USAGE = `npm start -- [options]
   --disks <dir>         directory in which disks of guests may lie; can be given several times (var/disks)
   --disk-limit <MiB>    size of an uploaded disk (${DEFAULTS.diskLimit / MIB})
   --cores <dir>         where cores of domains go (var/cores)
+  --rate-limit <n>      requests a second from one address, 0 for any number (${DEFAULTS.rateLimit})
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -84,6 +88,7 @@ const OPTIONS = {
   disks: { type: 'string', multiple: true },
   'disk-limit': { type: 'string' },
   cores: { type: 'string' },
+  'rate-limit': { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -104,6 +109,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
     diskLimit:
       wholeNumber('disk-limit', values['disk-limit'], DEFAULTS.diskLimit / MIB, 1, 2 ** 24) * MIB,
     cores: values.cores ?? DEFAULTS.cores,
+    rateLimit: wholeNumber('rate-limit', values['rate-limit'], DEFAULTS.rateLimit, 0, 1e6),
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };

@@ -38,6 +38,9 @@ export interface Service {
   close(): Promise<void>;
 }
 
+/** Time for tasks to end by themselves, milliseconds. */
+const GRACE_MS = 1000;
+
 const PACKAGE = new URL('../package.json', import.meta.url);
 const product = (): string => {
   const { name, version } = JSON.parse(readFileSync(PACKAGE, 'utf8')) as Record<string, string>;
@@ -111,13 +114,14 @@ function watchMachine(
 
 async function shutDown(
   app: FastifyInstance,
-  { domains, images, trace, readiness }: Services,
+  { domains, tasks, images, trace, readiness }: Services,
   network: Network,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
 ): Promise<void> {
   readiness.stop();
+  await tasks.settle(GRACE_MS);
   await app.close();
   trace.close();
   await domains.endAll();

@@ -3,6 +3,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { createAsTask } from '../domains/creating.js';
 import { pageOf } from '../domains/domain-list.js';
+import { namesTag } from '../domains/etag.js';
 import type { Services } from '../domains/services.js';
 import {
   Domain,
@@ -11,6 +12,7 @@ import {
   DomainId,
   DomainList,
   DomainListQuery,
+  IfMatchHeaders,
 } from '../schemas/domain.js';
 import { PreferHeaders, Task } from '../schemas/task.js';
 import { actionRoutes } from './domain-actions.js';
@@ -56,10 +58,17 @@ export const domainRoutes =
           tags,
           summary: 'Read a domain',
           params,
-          response: { 200: Domain, ...refusals(404) },
+          response: { 200: Domain, 304: none, ...refusals(404) },
         },
       },
-      async (request) => domains.read(request.params.id),
+      async (request, reply) => {
+        const domain = await domains.read(request.params.id);
+        const tag = domains.etag(domain.uuid);
+        reply.header('etag', tag);
+        const known = request.headers['if-none-match'];
+        if (known === undefined || !namesTag(known, tag)) return domain;
+        return reply.code(304).send(undefined);
+      },
     );
     app.delete(
       '/v1/domains/:id',
@@ -76,20 +85,7 @@ export const domainRoutes =
         return reply.code(204).send(undefined);
       },
     );
-    app.patch(
-      '/v1/domains/:id',
-      {
-        schema: {
-          tags,
-          summary: 'Change the name, vCPUs, memory or share of a domain',
-          params,
-          body: DomainChange,
-          response: { 200: Domain, ...refusals(400, 404, 409) },
-        },
-      },
-      async (request) =>
-        domains.run({ kind: 'change', id: request.params.id, change: request.body }),
-    );
+    await app.register(changeRoute(services));
     await app.register(actionRoutes(services));
   };
 
@@ -128,6 +124,31 @@ const createRoute =
         }
         const domain = await domains.run({ kind: 'create', config: request.body });
         return reply.code(201).header('location', `/v1/domains/${domain.uuid}`).send(domain);
+      },
+    );
+  };
+
+const changeRoute =
+  ({ domains }: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    app.patch(
+      '/v1/domains/:id',
+      {
+        schema: {
+          tags,
+          summary: 'Change the name, vCPUs, memory or share of a domain',
+          params,
+          body: DomainChange,
+          headers: IfMatchHeaders,
+          response: { 200: Domain, ...refusals(400, 404, 409, 412) },
+        },
+      },
+      async (request, reply) => {
+        const { id } = request.params;
+        const ifMatch = request.headers['if-match'];
+        const domain = await domains.run({ kind: 'change', id, change: request.body, ifMatch });
+        reply.header('etag', domains.etag(domain.uuid));
+        return domain;
       },
     );
   };

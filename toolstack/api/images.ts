@@ -3,6 +3,7 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { Services } from '../domains/services.js';
 import { Image, ImageList, UploadName } from '../schemas/image.js';
+import { checkDigest } from './digest.js';
 import { none, refusals } from './responses.js';
 
 const tags = ['images'];
@@ -34,6 +35,7 @@ export const imageRoutes =
       },
       async (request, reply) => {
         const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        checkDigest(request.headers, bytes);
         return reply.code(201).send(await images.save(request.params.name, bytes));
       },
     );

@@ -15,6 +15,7 @@ export const PROBLEM_TYPE = 'application/problem+json; charset=utf-8';
 const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> = {
   'bad-request':            { status: 400, title: 'The request cannot be understood' },
   'bad-value':              { status: 400, title: 'A field has a value it cannot have' },
+  'digest-mismatch':        { status: 400, title: 'The body is not what was sent' },
   'forbidden-origin':       { status: 403, title: 'Not from there' },
   'not-found':              { status: 404, title: 'No such resource' },
   'no-such-domain':         { status: 404, title: 'No such domain' },
@@ -34,15 +35,20 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'core-exists':            { status: 409, title: 'There is such a core' },
   'wrong-state':            { status: 409, title: 'Not in this state' },
   'store-refused':          { status: 409, title: 'XenStore refused' },
+  'in-flight':              { status: 409, title: 'The request is being carried out' },
+  'precondition-failed':    { status: 412, title: 'It has been changed meanwhile' },
   'too-large':              { status: 413, title: 'The body is too large' },
   'disk-too-large':         { status: 413, title: 'The disk is too large' },
   'unsupported-media-type': { status: 415, title: 'The body is of a type that is not taken here' },
   'upgrade-required':       { status: 426, title: 'This is a WebSocket' },
   'bad-image':              { status: 422, title: 'The image cannot be booted' },
   'bad-disk':               { status: 422, title: 'The disk cannot be used' },
+  'key-reused':             { status: 422, title: 'The key came with another request' },
+  'too-many-requests':      { status: 429, title: 'Too many requests' },
   'input-refused':          { status: 429, title: 'The guest does not read its console' },
   'internal':               { status: 500, title: 'A mistake of ours' },
   'hypervisor-refused':     { status: 502, title: 'The hypervisor refused' },
+  'stopping':               { status: 503, title: 'The service is about to stop' },
   'busy':                   { status: 503, title: 'Too much is going on' },
   'hypervisor-gone':        { status: 503, title: 'The hypervisor is gone' },
   'unresponsive':           { status: 504, title: 'The kernel does not answer' },
@@ -58,6 +64,10 @@ type HttpCode =
   | 'too-large'
   | 'unsupported-media-type'
   | 'upgrade-required'
+  | 'in-flight'
+  | 'key-reused'
+  | 'too-many-requests'
+  | 'stopping'
   | 'internal';
 export type ProblemCode = ErrorCode | HttpCode;
 
@@ -150,6 +160,7 @@ const BY_STATUS: Readonly<Record<number, HttpCode>> = {
   413: 'too-large',
   415: 'unsupported-media-type',
   426: 'upgrade-required',
+  429: 'too-many-requests',
 };
 
 function httpCode({ statusCode = 500 }: FastifyError): HttpCode {

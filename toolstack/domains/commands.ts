@@ -19,7 +19,12 @@ export type DomainCommand =
   /** Asks the kernel to reboot; legal until it has shut down. */
   | { readonly kind: 'reboot'; readonly id: string; readonly request: ShutdownRequest }
   /** Changes what can be changed of a domain that has not stopped. */
-  | { readonly kind: 'change'; readonly id: string; readonly change: DomainChange }
+  | {
+      readonly kind: 'change';
+      readonly id: string;
+      readonly change: DomainChange;
+      readonly ifMatch?: string | undefined;
+    }
   /** Presses a magic key; legal until the domain has shut down. */
   | { readonly kind: 'sysrq'; readonly id: string; readonly key: string }
   /** Sends an NMI to a vCPU; legal until the domain has shut down. */

@@ -22,6 +22,7 @@ import { typeInto } from './console-input.js';
 import type { Cores } from './cores.js';
 import { type DeviceHost, DomainDevices } from './domain-devices.js';
 import { CommandError } from './errors.js';
+import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
 import { type Reaction, reactionTo } from './policies.js';
@@ -92,6 +93,10 @@ export class Domains {
 
   async read(id: string): Promise<Domain> {
     return this.#describe(this.#registry.require(id));
+  }
+
+  etag(id: string): string {
+    return etagOf(this.#registry.require(id));
   }
 
   /** The domain of that name or uuid, if there is one now. */
@@ -226,6 +231,7 @@ export class Domains {
   #alter(record: DomainRecord, command: Alteration): Promise<Domain> {
     return this.#exclusive(record, async () => {
       await this.#requireState(record, ['running', 'blocked', 'paused'], 'changed');
+      if (command.kind === 'change') requireMatch(record, command.ifMatch);
       if (command.kind === 'change' && command.change.name !== undefined) {
         this.#registry.requireFree('name', command.change.name, record);
       }

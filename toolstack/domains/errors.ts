@@ -11,6 +11,8 @@ export type ErrorCode =
   | 'no-such-network'
   | 'no-such-forward'
   | 'no-such-task'
+  | 'precondition-failed'
+  | 'digest-mismatch'
   | 'no-such-core'
   | 'core-exists'
   | 'no-space'

@@ -22,6 +22,10 @@ export class Readiness {
     this.#stopping = true;
   }
 
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
   async check(): Promise<State> {
     const checks = {
       service: this.#stopping ? 'stopping' : 'ok',

@@ -227,6 +227,16 @@ export const DomainChange = z
   .meta({ id: 'DomainChange', description: 'What is to be different; the rest stays.' });
 export type DomainChange = z.infer<typeof DomainChange>;
 
+export const IfMatchHeaders = z.looseObject({
+  'if-match': z
+    .string()
+    .max(1024)
+    .optional()
+    .describe(
+      'The ETag of GET: 412 if the domain has been changed meanwhile. May be left out: then the last one to ask wins.',
+    ),
+});
+
 export const SysrqRequest = z
   .strictObject({
     key: z
