@@ -4,9 +4,9 @@
  */
 
 import { errnoName } from '../hypervisor/public/errno.js';
-import { grantStatusName } from '../hypervisor/public/grant-table.js';
 import {
   type Argument,
+  CHAR,
   HYPERCALLS,
   type HypercallRow,
   hypercallName,
@@ -14,8 +14,15 @@ import {
 } from '../hypervisor/public/hypercalls.js';
 import { MEMOP_CMD_MASK } from '../hypervisor/public/memory.js';
 import { TRACE_FLAG, TRACE_KIND, TRACE_STOP, type TraceClass } from '../hypervisor/public/trace.js';
-import { DOMID, MMU, MMUEXT } from '../hypervisor/public/xen.js';
-import type { TraceRecord } from './trace-reader.js';
+import {
+  braces,
+  decodeEntries,
+  domidName,
+  entriesText,
+  type Fields,
+  hex,
+} from './trace-payload.js';
+import type { TraceRecord } from './trace-view.js';
 
 /** A record taken apart, for JSON. Numbers that may exceed 2^53 are hexadecimal text. */
 export interface TraceEvent {
@@ -34,6 +41,8 @@ export interface TraceEvent {
   readonly args: Readonly<Record<string, string>>;
   /** Fields of the struct that the call has filled in. */
   readonly output: Readonly<Record<string, string>>;
+  /** All structs behind the pointer, where there can be several: those that were kept. */
+  readonly entries?: readonly Readonly<Record<string, string>>[];
   readonly result?: number;
   /** `EINVAL` for a result of -22. */
   readonly errno?: string;
@@ -49,73 +58,10 @@ export interface TraceEvent {
   readonly text: string;
 }
 
-type Fields = Record<string, string>;
-
-const hex = (value: bigint | number): string =>
-  `0x${BigInt.asUintN(64, BigInt(value)).toString(16)}`;
-const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (c) => `_${c.toLowerCase()}`);
-const keyOf = <T extends Record<string, number>>(names: T, value: number): string | undefined =>
-  Object.entries(names).find(([, number]) => number === value)?.[0];
-
-const DOMID_NAMES: Readonly<Record<number, string>> = {
-  [DOMID.SELF]: 'SELF',
-  [DOMID.IO]: 'IO',
-  [DOMID.XEN]: 'XEN',
-  [DOMID.COW]: 'COW',
-  [DOMID.INVALID]: 'INVALID',
-};
-const domidName = (value: number): string => DOMID_NAMES[value] ?? `${value}`;
-
-/** Fields that are addresses, machine frames or masks whatever struct they are in. */
-const HEX_FIELDS = new Set(
-  'hostAddr devBusAddr newAddr frameList ports addr address extentStart ptr val arg1 arg2 mfn flags submap buffer vStart vEnd maxMfn virtStart controlGfn arrayGfn gpfn memFlags bitmap'.split(
-    ' ',
-  ),
-);
-
-function fieldText(struct: string, name: string, value: number | bigint): string {
-  if (/^(dom|remoteDom|domid|domainId|sourceDomid|destDomid)$/.test(name))
-    return domidName(Number(value));
-  if (name === 'status' && struct.startsWith('gnttab')) return grantStatusName(Number(value));
-  if (struct === 'mmuext_op' && name === 'cmd') return keyOf(MMUEXT, Number(value)) ?? `${value}`;
-  if (struct === 'mmu_update' && name === 'ptr') return mmuPointer(BigInt(value));
-  return HEX_FIELDS.has(name) ? hex(value) : `${value}`;
-}
-
-/** The command hides in the two low bits. */
-function mmuPointer(ptr: bigint): string {
-  const command = keyOf(MMU, Number(ptr & 3n)) ?? '';
-  return `${hex(ptr & ~3n)}/${command}`;
-}
-
-/** The named fields of the struct at the head of `bytes`; those cut off are left out. */
-function fieldsOf(
-  payload: Payload | undefined,
-  names: readonly string[],
-  bytes: Uint8Array,
-): Fields {
-  if (!payload || names.length === 0 || bytes.length === 0) return {};
-  const image = new Uint8Array(Math.max(payload.struct.size, bytes.length));
-  image.set(bytes);
-  const values = payload.struct.decode(new DataView(image.buffer), 0);
-  const { name: struct } = payload.struct;
-  const fields: Fields = {};
-  for (const name of names) {
-    const value = values[name];
-    if (value !== undefined) fields[snake(name)] = fieldText(struct, name, value);
-  }
-  return fields;
-}
-
 function argumentText({ kind }: Argument, value: bigint): string {
   if (kind === 'domid') return domidName(Number(value & 0xffffn));
   if (kind === 'dec' || kind === 'count') return `${BigInt.asIntN(64, value)}`;
   return hex(value);
-}
-
-function braces(fields: Fields): string {
-  const inner = Object.entries(fields).map(([name, value]) => `${name}=${value}`);
-  return inner.length === 0 ? '' : `{${inner.join(', ')}}`;
 }
 
 /** The sub-operation of a call, by the number in its first argument. */
@@ -129,12 +75,12 @@ function subOp(record: TraceRecord, row: HypercallRow | undefined) {
 }
 
 /** How one argument is shown: '' if it is left out. */
-function shownArgument(argument: Argument, value: bigint, op: string, input: Fields): string {
+function shownArgument(argument: Argument, value: bigint, op: string, payload: string): string {
   switch (argument.kind) {
     case 'cmd':
       return op;
     case 'ptr':
-      return braces(input) || (value === 0n ? '' : hex(value));
+      return payload || (value === 0n ? '' : hex(value));
     case 'count':
       return value === 1n ? '' : `${argument.name}=${argumentText(argument, value)}`;
     default:
@@ -143,10 +89,15 @@ function shownArgument(argument: Argument, value: bigint, op: string, input: Fie
 }
 
 /** What a call was asked, as text between its parentheses and as values by name. */
-function decodeArguments(record: TraceRecord, row: HypercallRow | undefined) {
+function decodeCall(record: TraceRecord, row: HypercallRow | undefined) {
   const op = subOp(record, row);
   const payload = op?.payload ?? row?.payload;
-  const input = fieldsOf(payload, payload?.input ?? [], record.input);
+  const entries = decodeEntries(payload, record);
+  const total = totalOf(record, row, payload, entries.length);
+  const input = entriesText(
+    entries.map((entry) => entry.input),
+    total,
+  );
   const args: Fields = {};
   const parts: string[] = [];
   for (const [n, argument] of (row?.args ?? []).entries()) {
@@ -157,7 +108,19 @@ function decodeArguments(record: TraceRecord, row: HypercallRow | undefined) {
   }
   // The operation and its struct read as one: alloc_unbound {dom=SELF}.
   if (op) parts.splice(0, 2, parts.slice(0, 2).join(' '));
-  return { op: op?.name, payload, input, args, text: parts.join(', ') };
+  return { op: op?.name, entries, total, args, text: parts.join(', ') };
+}
+
+/** How many structs the guest says lie behind the pointer: not all of them may have been kept. */
+function totalOf(
+  record: TraceRecord,
+  row: HypercallRow | undefined,
+  payload: Payload | undefined,
+  kept: number,
+): number {
+  if (payload?.repeat !== 'count' || payload.struct.name === CHAR) return kept;
+  const index = row?.args.findIndex(({ kind }) => kind === 'count') ?? -1;
+  return Number((record.args[index] ?? 0n) & 0xffff_ffffn);
 }
 
 function resultText({ flags, result }: TraceRecord): string {
@@ -171,22 +134,28 @@ const micros = (ns: number): string => `${(ns / 1000).toFixed(ns < 10_000 ? 1 : 
 
 function hypercallEvent(record: TraceRecord): TraceEvent {
   const row = HYPERCALLS[record.op];
-  const { op, payload, input, args, text } = decodeArguments(record, row);
-  const output = fieldsOf(payload, payload?.output ?? [], record.output);
+  const { op, entries, total, args, text } = decodeCall(record, row);
+  const [first] = entries;
+  const outputs = entriesText(
+    entries.map(({ output }) => output),
+    total,
+  );
   const name = hypercallName(record.op);
   const failed = record.result < 0 ? errnoName(record.result) : undefined;
   const hasResult = (record.flags & (TRACE_FLAG.PREEMPTED | TRACE_FLAG.NO_RESULT)) === 0;
-  const shown = braces(output);
   const why = record.why.length === 0 ? '' : ` (${record.why.join('; ')})`;
-  const line = `${name}(${text})${resultText(record)}${shown && ` ${shown}`}${why}`;
+  const line = `${name}(${text})${resultText(record)}${outputs && ` ${outputs}`}${why}`;
   return {
     ...common(record),
     kind: 'hypercall',
     class: row?.traceClass ?? 'control',
     name,
     ...(op === undefined ? {} : { op }),
-    args: { ...args, ...input },
-    output,
+    args: { ...args, ...first?.input },
+    output: first?.output ?? {},
+    ...(total > 1
+      ? { entries: entries.map(({ input, output }) => ({ ...input, ...output })) }
+      : {}),
     ...(hasResult ? { result: record.result } : {}),
     ...(failed === undefined ? {} : { errno: failed }),
     text: `${who(record)} ${line} <${micros(record.duration)}> @${hex(record.rip)}`,

@@ -255,18 +255,19 @@ export class Hypervisor {
 
   #switched(vcpu: Vcpu, now: number): void {
     this.#writeRunstate(vcpu, now);
-    if (!this.#trace.wants(TRACE_CLASS.switch)) return;
     const { id: domid } = vcpu.domain;
-    this.#trace.begin({ kind: TRACE_KIND.SWITCH, domid, vcpu: vcpu.id, op: 0, time: now });
-    this.#trace.commit();
+    if (!this.#trace.wants(TRACE_CLASS.switch, domid)) return;
+    const head = { kind: TRACE_KIND.SWITCH, domid, vcpu: vcpu.id, op: 0, time: now };
+    if (this.#trace.begin(head, 0)) this.#trace.commit();
   }
 
   #traceStop({ vcpu }: PvVcpu, reason: ExitReason): void {
-    if (!this.#trace.wants(TRACE_CLASS.fault)) return;
+    const { id: domid } = vcpu.domain;
+    if (!this.#trace.wants(TRACE_CLASS.fault, domid)) return;
     const { vector, errorCode, cr2 } = this.#processor.exit;
     const time = this.#setup.clock.now();
-    const { id: domid } = vcpu.domain;
-    this.#trace.begin({ kind: TRACE_KIND.FAULT, domid, vcpu: vcpu.id, op: vector, time });
+    const head = { kind: TRACE_KIND.FAULT, domid, vcpu: vcpu.id, op: vector, time };
+    if (!this.#trace.begin(head, 0)) return;
     this.#trace.setArgument(0, errorCode, 0);
     this.#trace.setArgument(1, lowHalf(cr2), highHalf(cr2));
     this.#trace.setArgument(2, reason, 0);
@@ -289,7 +290,8 @@ export class Hypervisor {
     const state = detail === undefined ? 'shutdown' : 'crashed';
     const text = detail === undefined ? `shut down: ${reason}` : `crashed: ${detail}`;
     this.#log.line(`d${domid} ${text}`);
-    if (this.#trace.wants(TRACE_CLASS.domain)) this.#text(TRACE_KIND.DOMAIN, domain, 0, text);
+    if (this.#trace.wants(TRACE_CLASS.domain, domid))
+      this.#text(TRACE_KIND.DOMAIN, domain, 0, text);
     this.#setup.host.send({
       event: 'domain',
       domid,

@@ -103,7 +103,7 @@ export class PrivcmdServer {
       'gnttab.copy':             ({ domid, toGuest, copies }) => dom0.grants.copy(domain(domid), copies, toGuest),
       foreignmap:                ({ domid, mfn }) => dom0.mapForeign(domain(domid), mfn),
       foreignunmap:              ({ domid, mfn }) => dom0.unmapForeign(domid, mfn),
-      trace:                     ({ mask }) => { trace.setMask(mask); return null; },
+      trace:                     (selection) => { trace.select(selection); return null; },
       hypercallstats:            ({ domid }) => this.#stats(domid),
       stop:                      () => { stop(); return null; },
     };

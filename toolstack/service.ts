@@ -70,7 +70,7 @@ export async function startService(
   const host = { dom0: { privcmd, store }, disks, networks };
   const cores = new Cores(options.cores, privcmd); // what dump-core writes
   const domains = new Domains(host, images, cores, events); // their life cycle
-  const trace = new TraceFeed(privcmd, machine.ram, (id) => domains.domidOf(id)); // hypercalls as they happen
+  const trace = new TraceFeed(privcmd, machine.ram, domains); // hypercalls as they happen
   const facts = new HostFacts(privcmd, product()); // figures
   const tree = new StoreTree(server, store);
   const services = {

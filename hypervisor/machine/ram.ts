@@ -58,3 +58,18 @@ export class Ram {
     this.u8.set(ZERO_PAGE, frame * PAGE_SIZE);
   }
 }
+
+/** Up to so many bytes go one by one: a view costs more. */
+const FEW = 64;
+
+/** Copies bytes within or between memories without a view for a few of them. */
+export function copyBytes(
+  from: Uint8Array,
+  start: number,
+  length: number,
+  into: Uint8Array,
+  at: number,
+): void {
+  if (length > FEW) into.set(from.subarray(start, start + length), at);
+  else for (let n = 0; n < length; n++) into[at + n] = from[start + n] as number;
+}

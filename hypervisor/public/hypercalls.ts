@@ -3,6 +3,7 @@
  * Dispatch, permission and trace text derive from these rows. Spec: xen.h, __HYPERVISOR_*.
  */
 
+import { trapInfo } from './arch-x86.js';
 import * as callback from './callback.js';
 import * as evtchn from './event-channel.js';
 import * as grant from './grant-table.js';
@@ -34,7 +35,12 @@ export interface Payload {
   readonly struct: AnyStruct;
   readonly input: readonly string[];
   readonly output: readonly string[];
+  /** How many lie there: one, as many as the `count` argument says, or all up to one of zeros. */
+  readonly repeat: 'one' | 'count' | 'zero';
 }
+
+/** The struct of text has this name: it has no fields, but is shown as it is. */
+export const CHAR = 'char';
 
 export interface SubOp {
   readonly number: number;
@@ -56,8 +62,11 @@ export interface HypercallRow {
 const words = (text: string) => (text === '' ? [] : text.split(' '));
 
 function payload(shape: AnyStruct | undefined, input: string, output: string): Payload | undefined {
-  return shape && { struct: shape, input: words(input), output: words(output) };
+  return shape && { struct: shape, input: words(input), output: words(output), repeat: 'one' };
 }
+
+/** What has text in `length` bytes. */
+const chars = (length: number): AnyStruct => ({ name: CHAR, size: length, decode: () => ({}) });
 
 function op(number: number, name: string, shape?: AnyStruct, input = '', output = ''): SubOp {
   return { number, name, payload: payload(shape, input, output) };
@@ -76,15 +85,22 @@ function row(
   inner: readonly SubOp[] | Payload = [],
 ): HypercallRow {
   const isOps = Array.isArray(inner);
+  const ops = isOps ? (inner as readonly SubOp[]) : [];
+  const isArray = / \w+:count/.test(args);
   return {
     number,
     name,
     traceClass,
     args: words(args).map(argument),
-    ops: isOps ? (inner as readonly SubOp[]) : [],
+    ops: isArray ? ops.map(repeated) : ops,
     payload: isOps ? undefined : (inner as Payload),
   };
 }
+
+const repeated = (each: SubOp): SubOp => ({
+  ...each,
+  payload: each.payload && { ...each.payload, repeat: 'count' },
+});
 
 const { EVTCHNOP, evtchnBindPirq } = evtchn;
 // biome-ignore format: one row per operation
@@ -193,19 +209,19 @@ const { XENVER } = version;
 // biome-ignore format: one row per operation
 const VERSION_OPS = [
   op(XENVER.VERSION,             'version'),
-  op(XENVER.EXTRAVERSION,        'extraversion'),
+  op(XENVER.EXTRAVERSION,        'extraversion',        chars(version.XEN_EXTRAVERSION_LEN), '', 'text'),
   op(XENVER.COMPILE_INFO,        'compile_info'),
-  op(XENVER.CAPABILITIES,        'capabilities'),
-  op(XENVER.CHANGESET,           'changeset'),
+  op(XENVER.CAPABILITIES,        'capabilities',        chars(version.XEN_CAPABILITIES_INFO_LEN), '', 'text'),
+  op(XENVER.CHANGESET,           'changeset',        chars(version.XEN_CHANGESET_INFO_LEN), '', 'text'),
   op(XENVER.PLATFORM_PARAMETERS, 'platform_parameters', version.xenPlatformParameters, '', 'virtStart'),
   op(XENVER.GET_FEATURES,        'get_features',        version.xenFeatureInfo, 'submapIdx', 'submap'),
   op(XENVER.PAGESIZE,            'pagesize'),
   op(XENVER.GUEST_HANDLE,        'guest_handle'),
-  op(XENVER.COMMANDLINE,         'commandline'),
+  op(XENVER.COMMANDLINE,         'commandline',        chars(version.XEN_COMMANDLINE_LEN), '', 'text'),
   op(XENVER.BUILD_ID,            'build_id'),
 ];
 
-const CONSOLE_OPS = [op(0, 'write'), op(1, 'read')];
+const CONSOLE_OPS = [op(0, 'write', chars(1), 'text'), op(1, 'read', chars(1), '', 'text')];
 const VM_ASSIST_OPS = [op(xen.VMASST.CMD_ENABLE, 'enable'), op(xen.VMASST.CMD_DISABLE, 'disable')];
 // biome-ignore format: one row per operation
 const CALLBACK_OPS = [
@@ -218,17 +234,18 @@ const PHYSDEV_OPS = [
   op(physdev.PHYSDEVOP.SET_IOBITMAP, 'set_iobitmap', physdev.physdevSetIobitmap, 'bitmap nrPorts'),
 ];
 
-const one = (shape: AnyStruct, input: string): Payload => ({
-  struct: shape,
-  input: words(input),
-  output: [],
-});
+const each = (
+  shape: AnyStruct,
+  input: string,
+  output = '',
+  repeat: Payload['repeat'] = 'count',
+): Payload => ({ struct: shape, input: words(input), output: words(output), repeat });
 
 // biome-ignore format: one row per hypercall
 const ROWS: readonly HypercallRow[] = [
   //   number  name                           class      arguments                                           operations or struct
-  row(  0, 'set_trap_table',                  'trap',    'traps:ptr'),
-  row(  1, 'mmu_update',                      'mmu',     'ureqs:ptr count:count done:va foreigndom:domid',     one(xen.mmuUpdate, 'ptr val')),
+  row(  0, 'set_trap_table',                  'trap',    'traps:ptr',                                        each(trapInfo, 'vector flags cs address', '', 'zero')),
+  row(  1, 'mmu_update',                      'mmu',     'ureqs:ptr count:count done:va foreigndom:domid',     each(xen.mmuUpdate, 'ptr val')),
   row(  2, 'set_gdt',                         'mmu',     'frames:va entries:dec'),
   row(  3, 'stack_switch',                    'trap',    'ss:hex esp:va'),
   row(  4, 'set_callbacks',                   'trap',    'event:va failsafe:va syscall:va'),
@@ -239,12 +256,12 @@ const ROWS: readonly HypercallRow[] = [
   row(  9, 'get_debugreg',                    'cpu',     'reg:dec'),
   row( 10, 'update_descriptor',               'mmu',     'maddr:hex desc:hex'),
   row( 12, 'memory_op',                       'memory',  'cmd:cmd arg:ptr',                                  MEMORY_OPS),
-  row( 13, 'multicall',                       'multi',   'calls:va count:dec'),
+  row( 13, 'multicall',                       'multi',   'calls:ptr count:count',                            each(xen.multicallEntry, 'op arg0 arg1 arg2 arg3 arg4 arg5', 'result')),
   row( 14, 'update_va_mapping',               'mmu',     'va:va pte:pte flags:hex'),
   row( 15, 'set_timer_op',                    'time',    'timeout:dec'),
   row( 16, 'event_channel_op_compat',         'event',   'op:ptr'),
   row( 17, 'xen_version',                     'version', 'cmd:cmd arg:ptr',                                  VERSION_OPS),
-  row( 18, 'console_io',                      'console', 'cmd:cmd count:dec buffer:va',                      CONSOLE_OPS),
+  row( 18, 'console_io',                      'console', 'cmd:cmd count:count buffer:ptr',                   CONSOLE_OPS),
   row( 19, 'physdev_op_compat',               'control', 'op:ptr'),
   row( 20, 'grant_table_op',                  'grant',   'cmd:cmd uop:ptr count:count',                      GRANT_TABLE_OPS),
   row( 21, 'vm_assist',                       'cpu',     'cmd:cmd type:dec',                                 VM_ASSIST_OPS),
@@ -252,7 +269,7 @@ const ROWS: readonly HypercallRow[] = [
   row( 23, 'iret',                            'trap',    ''),
   row( 24, 'vcpu_op',                         'vcpu',    'cmd:cmd vcpu:dec arg:ptr',                         VCPU_OPS),
   row( 25, 'set_segment_base',                'cpu',     'which:dec base:va'),
-  row( 26, 'mmuext_op',                       'mmu',     'ops:ptr count:count done:va foreigndom:domid',       one(xen.mmuextOp, 'cmd arg1 arg2')),
+  row( 26, 'mmuext_op',                       'mmu',     'ops:ptr count:count done:va foreigndom:domid',       each(xen.mmuextOp, 'cmd arg1 arg2')),
   row( 27, 'xsm_op',                          'control', 'op:ptr'),
   row( 28, 'nmi_op',                          'trap',    'cmd:dec arg:va'),
   row( 29, 'sched_op',                        'sched',   'cmd:cmd arg:ptr',                                  SCHED_OPS),

@@ -240,8 +240,14 @@ export interface PrivcmdOps {
   /** Byte address in RAM of a frame of the domain. Holds the frame until foreignunmap. */
   foreignmap: { args: { domid: number; mfn: number }; result: { address: number } };
   foreignunmap: { args: { domid: number; mfn: number }; result: null };
-  /** Sets the mask of the trace, TRACE_CLASS bits. */
-  trace: { args: { mask: number }; result: null };
+  /**
+   * What is traced from now on: TRACE_CLASS bits; the numbers of the calls among them, all if absent; the domains of which nobody
+   * wants to hear.
+   */
+  trace: {
+    args: { mask: number; calls?: readonly number[]; except?: readonly number[] };
+    result: null;
+  };
   hypercallstats: { args: { domid?: number }; result: HypercallStats };
   stop: { args: object; result: null };
 }

@@ -1,12 +1,18 @@
 /**
- * The trace ring, shared by the hypervisor (writer) and the main thread (readers), at LAYOUT.TRACE.
+ * The trace ring, shared by the hypervisor (writer) and the main thread (its one reader), at LAYOUT.TRACE.
  *
- *   header (64 bytes)   mask u32 | head u32 | capacity u32 | recordSize u32
- *   record 0 … capacity-1, TRACE_RECORD_SIZE bytes each
+ *   header (128 bytes)  head u32 | dropped u32 | size u32 … | (next cache line) cursor u32 …
+ *   size units of TRACE_UNIT bytes
  *
- * Record n of all time (n counts from 1) lies in slot (n - 1) mod capacity and carries n in its `seq`. The writer clears `seq`,
- * fills the record, stores `seq`, then stores `head` = n. It never waits: a reader that is overtaken sees a gap in the
- * sequence, which is the number of records it lost. Sequence numbers are modulo 2^32.
+ *   cursor            head                  what lies between them has been written and not yet read
+ *     ▼                ▼
+ *   ──┬─────┬──┬───────┬──────
+ *     │ n   │WHY│ n+1   │ free …          positions count units modulo 2^32, a slot is the position modulo size
+ *
+ * A record is a head (trace_record) and what lay behind its pointer, rounded up to units; it never goes round the ring's end: a
+ * PAD record fills what is left there. The writer publishes `head`, the reader `cursor`. A record for which there is no room is
+ * not written, but it has its number: a step in `seq` is the number of records dropped there. `dropped` is the number of the last
+ * such record, for when none follows. A WHY record carries the number of the record it explains.
  */
 
 import { struct } from './struct.js';
@@ -43,25 +49,34 @@ export const TRACE_KIND = {
   FAULT:     2, // the processor stopped: op = vector, args[0] = error code, args[1] = address, args[2] = TRACE_STOP.*
   SWITCH:    3, // the vCPU of the record starts to run
   DOMAIN:    4, // text in the payload
+  PAD:       5, // nothing: the ring ends here
 } as const;
 
 /** Where the ring lies in RAM: LAYOUT.TRACE to LAYOUT.FRAME_INFO. */
 export const TRACE_RING = { ADDRESS: 0x0004_0000, SIZE: 0x007c_0000 } as const;
 
-export const TRACE_HEADER_SIZE = 64;
-/** Bytes of the struct behind a pointer argument that are kept, before the call and after it. */
-export const TRACE_PAYLOAD_SIZE = 48;
+export const TRACE_HEADER_SIZE = 128;
+/** Header fields, as u32 indices. The reader's lies in a cache line of its own. */
+export const TRACE_HEADER = { HEAD: 0, DROPPED: 1, SIZE: 2, CURSOR: 16 } as const;
 
-/** Header fields, as u32 indices. */
-export const TRACE_HEADER = { MASK: 0, HEAD: 1, CAPACITY: 2, RECORD_SIZE: 3 } as const;
+/** Records are rounded up to units of so many bytes. */
+export const TRACE_UNIT = 32;
+/** Units of the ring: a power of two, as large as there is room for. */
+export const TRACE_UNITS = 0x2_0000;
+/** Bytes behind a pointer argument that are kept, before the call and after it. */
+export const TRACE_PAYLOAD_MAX = 1024;
 
 export const traceRecord = struct('trace_record', {
-  seq: 'u32', // 0 while the record is being written
+  seq: 'u32',
   kind: 'u8', // TRACE_KIND.*
   flags: 'u8', // TRACE_FLAG.*
   domid: 'u16',
   vcpu: 'u16',
   op: 'u16',
+  units: 'u16', // of the whole record
+  inLength: 'u16', // bytes behind the head: the payload as the guest passed it, padded to 8
+  outLength: 'u16', // bytes behind those: as it was when the call returned
+  pad: 'u16',
   duration: 'u32', // ns
   time: 'u64', // ns since the hypervisor started
   rip: 'u64', // of the guest, after the SYSCALL
@@ -72,11 +87,6 @@ export const traceRecord = struct('trace_record', {
   arg3: 'u64',
   arg4: 'u64',
   arg5: 'u64',
-  inLength: 'u8', // bytes of payload
-  outLength: 'u8',
-  pad: { bytes: 6, align: 1 },
-  input: { bytes: TRACE_PAYLOAD_SIZE, align: 8 }, // the struct as the guest passed it
-  output: { bytes: TRACE_PAYLOAD_SIZE, align: 8 }, // as it was when the call returned
 });
 
 /** Flags of a record. */
@@ -96,4 +106,4 @@ export const TRACE_STOP = {
   PRIVILEGED: 5, // an instruction that needs a higher privilege
 } as const;
 
-export const TRACE_RECORD_SIZE = traceRecord.size;
+export const TRACE_HEAD_SIZE = traceRecord.size;

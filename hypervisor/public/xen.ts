@@ -89,6 +89,17 @@ export const mmuextOp = struct('mmuext_op', {
   arg2: 'u64', // nr_ents (low half), vcpumask or src_mfn
 });
 
+export const multicallEntry = struct('multicall_entry', {
+  op: 'u64',
+  result: 's64',
+  arg0: 'u64',
+  arg1: 'u64',
+  arg2: 'u64',
+  arg3: 'u64',
+  arg4: 'u64',
+  arg5: 'u64',
+});
+
 export const vcpuTimeInfo = struct('vcpu_time_info', {
   version: 'u32', // odd while Xen writes
   pad0: 'u32',

@@ -6,7 +6,7 @@
  */
 
 import { PAGE_SIZE } from '../machine/layout.js';
-import type { Ram } from '../machine/ram.js';
+import { copyBytes, type Ram } from '../machine/ram.js';
 import { asFrame, asVirtAddr, type VirtAddr } from '../machine/types.js';
 import { HYPERVISOR_VIRT_END, HYPERVISOR_VIRT_START } from '../public/arch-x86.js';
 import { ACCESS, type Processor } from '../x86/processor.js';
@@ -56,6 +56,21 @@ export class GuestAccess {
     if (!this.#isGuestRange(va, bytes)) return undefined;
     const copy = new Uint8Array(bytes);
     return this.#read(va, copy) ? copy : undefined;
+  }
+
+  /** Copies as much as can be read, to byte `at` of `into`. @returns how many bytes that is. It allocates nothing for a few. */
+  peek(va: GuestPointer, bytes: number, into: Uint8Array, at: number): number {
+    if (bytes === 0 || !this.#isGuestRange(va, bytes)) return 0;
+    let done = 0;
+    while (done < bytes) {
+      const from = asVirtAddr(va + done);
+      const length = Math.min(PAGE_SIZE - (from & (PAGE_SIZE - 1)), bytes - done);
+      const host = this.#translate(from, ACCESS.READ);
+      if (host < 0) break;
+      copyBytes(this.#ram.u8, host, length, into, at + done);
+      done += length;
+    }
+    return done;
   }
 
   /** @returns false if part of the range cannot be written; then nothing is. */

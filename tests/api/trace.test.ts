@@ -1,7 +1,7 @@
 /** The trace over WebSocket: decoded, filtered, in bytes, and to readers who stop reading. */
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { TRACE_KIND, TRACE_RECORD_SIZE, traceRecord } from '../../hypervisor/public/trace.js';
+import { TRACE_KIND, TRACE_UNIT, traceRecord } from '../../hypervisor/public/trace.js';
 import { TraceLine } from '../../toolstack/schemas/trace.js';
 import { startTestService, type TestService, TestSocket } from '../support/service.js';
 
@@ -91,7 +91,7 @@ describe('a reader', () => {
     await trace.until(() => trace.frames.length > 0, 'a frame');
     const [frame] = trace.frames;
     expect(frame?.binary).toBe(true);
-    expect((frame?.data.length ?? 1) % TRACE_RECORD_SIZE).toBe(0);
+    expect((frame?.data.length ?? 1) % TRACE_UNIT).toBe(0);
     const bytes = new Uint8Array(frame?.data ?? []);
     const record = traceRecord.decode(new DataView(bytes.buffer), 0);
     expect(record).toMatchObject({ kind: TRACE_KIND.HYPERCALL, domid, op: 17, result: 0x40011n });

@@ -330,6 +330,6 @@ describe('the trace of a real guest', () => {
   test('off, nothing is written', () => {
     const h = new Harness();
     h.create('hello').shows('Type help');
-    expect(h.trace.waiting).toBe(0);
+    expect(h.trace.fill).toBe(0);
   });
 });

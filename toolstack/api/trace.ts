@@ -3,10 +3,11 @@
  *
  * With `format=json` each text frame holds one or more lines, each a TraceLine. With `format=binary` each binary frame holds one or
  * more records of hypervisor/public/trace.ts. In both, a text frame `{"dropped":n}` stands where n records are missing: those that
- * this reader did not take in time, and those overwritten in the ring before anybody read them, whomever they concerned.
+ * this reader did not take in time, and those for which there was no room in the ring, whomever they concerned.
  */
 
 import type { Services } from '../domains/services.js';
+import { binaryConsumer, jsonConsumer } from '../domains/trace-consumers.js';
 import { TraceFilter } from '../domains/trace-filter.js';
 import { TraceQuery } from '../schemas/trace.js';
 import { Outbox } from './outbox.js';
@@ -19,18 +20,15 @@ export const traceSocket = ({ trace }: Services): SocketRoute => ({
     const filter = new TraceFilter(query);
     return (socket) => {
       const outbox = new Outbox(socket);
-      const stop = trace.subscribe({
-        filter,
-        format: query.format,
-        sink: {
-          get full() {
-            return outbox.full;
-          },
-          deliver: (frame, records) => outbox.send(frame, records),
-          dropped: (records) => outbox.drop(records),
+      const sink = {
+        get full() {
+          return outbox.full;
         },
-      });
-      socket.on('close', stop);
+        deliver: (frame: string | Uint8Array, records: number) => outbox.send(frame, records),
+        dropped: (records: number) => outbox.drop(records),
+      };
+      const consumer = query.format === 'json' ? jsonConsumer(sink) : binaryConsumer(sink);
+      socket.on('close', trace.subscribe(filter, consumer));
     };
   },
 });

@@ -104,6 +104,8 @@ export class Domains {
     return this.#registry.lookup(id)?.domid;
   }
 
+  readonly domids = (): number[] => this.#registry.live().map(({ domid }) => domid);
+
   disks(id: string): DomainDisk[] {
     return this.#registry.require(id).devices.disks();
   }

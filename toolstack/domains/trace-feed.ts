@@ -1,63 +1,73 @@
 /**
  * The trace for many readers: one reader of the ring, run only while somebody listens, and never long enough at a time to keep
- * the rest of dom0 waiting. A record that nobody takes is not put into words.
+ * the rest of dom0 waiting. The hypervisor is told what somebody wants and writes nothing else; a record that nobody takes is not
+ * put into words.
  *
- * Losses are told, whoever causes them: the ring was overwritten before it was read (each reader is told of all such records, as
- * nobody knows any more which of them it would have wanted), or a reader does not take its frames (it counts those itself).
+ * Losses are told, whoever causes them: the ring was full (each reader is told of all such records, as nobody knows any more which
+ * of them it would have wanted), or a reader does not take its frames (it counts those itself).
  */
 
 import type { Privcmd } from '../../dom0/privcmd.js';
-import { decodeTrace } from '../../dom0/trace-format.js';
-import { TraceReader, type TraceRecord } from '../../dom0/trace-reader.js';
-import { encodeTrace } from './trace-binary.js';
+import { TraceReader } from '../../dom0/trace-reader.js';
+import type { TraceView } from '../../dom0/trace-view.js';
 import type { TraceFilter } from './trace-filter.js';
 
 /** How often the ring is looked at while somebody listens, milliseconds. */
 const POLL_MS = 10;
+/** A ring that is fuller than this is looked at again at once, but after everybody else. */
+const FULL = 1 / 16;
 /** How long one look may take, milliseconds. */
 const LOOK_MS = 8;
-const BATCH = 128;
+const BATCH = 256;
 
-/** Whoever listens. */
-interface TraceSink {
-  /** Whether a record given now would be lost: then it is only counted. */
-  readonly full: boolean;
-  /** Lines of JSON, one for each of `records`, or their bytes. */
-  deliver(frame: string | Uint8Array, records: number): void;
+/** What is done with the records that a listener wants. */
+export interface TraceConsumer {
+  /** The view is good until this returns. */
+  take(view: TraceView): void;
+  /** There are no more for now, or a loss comes next. */
+  flush(): void;
+  /** So many records are missing here. */
   dropped(records: number): void;
 }
 
 interface Listener {
   readonly filter: TraceFilter;
-  readonly format: 'json' | 'binary';
-  readonly sink: TraceSink;
+  readonly consumer: TraceConsumer;
+}
+
+/** The domains there are. */
+interface Names {
+  /** The domain that a name or uuid means at present. */
+  domidOf(id: string): number | undefined;
+  domids(): readonly number[];
 }
 
 export class TraceFeed {
   readonly #privcmd: Privcmd;
   readonly #ram: Uint8Array;
-  readonly #domidOf: (id: string) => number | undefined;
+  readonly #names: Names;
   readonly #listeners = new Set<Listener>();
   #reader: TraceReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reported = 0;
-  #mask = 0;
+  /** What the hypervisor was told last. */
+  #selected = '';
 
-  /** @param domidOf the domain that a name or uuid means at present. */
-  constructor(privcmd: Privcmd, ram: Uint8Array, domidOf: (id: string) => number | undefined) {
+  constructor(privcmd: Privcmd, ram: Uint8Array, names: Names) {
     this.#privcmd = privcmd;
     this.#ram = ram;
-    this.#domidOf = domidOf;
+    this.#names = names;
   }
 
   /** @returns how to stop. */
-  subscribe(listener: Listener): () => void {
+  subscribe(filter: TraceFilter, consumer: TraceConsumer): () => void {
+    const listener = { filter, consumer };
     this.#listeners.add(listener);
-    this.#setMask();
     if (this.#timer === undefined) this.#start();
+    this.#select();
     return () => {
       this.#listeners.delete(listener);
-      this.#setMask();
+      this.#select();
       if (this.#listeners.size === 0) this.close();
     };
   }
@@ -74,57 +84,53 @@ export class TraceFeed {
     this.#schedule();
   }
 
-  /** The hypervisor writes what somebody wants, and nothing else. */
-  #setMask(): void {
-    const mask = [...this.#listeners].reduce((bits, { filter }) => bits | filter.mask, 0);
-    if (mask === this.#mask) return;
-    this.#mask = mask;
-    this.#privcmd.call('trace', { mask }).catch(() => undefined);
+  /** The hypervisor writes what somebody wants, and of domains that it has just built. */
+  #select(): void {
+    const filters = [...this.#listeners].map(({ filter }) => filter);
+    for (const filter of filters) filter.refresh((id) => this.#names.domidOf(id));
+    const selection = {
+      mask: filters.reduce((bits, { mask }) => bits | mask, 0),
+      calls: [...new Set(filters.flatMap(({ calls }) => [...calls]))],
+      except: this.#names
+        .domids()
+        .filter((domid) => !filters.some((filter) => filter.wantsDomain(domid))),
+    };
+    const text = JSON.stringify(selection);
+    if (text === this.#selected) return;
+    this.#selected = text;
+    this.#privcmd.call('trace', selection).catch(() => undefined);
   }
 
   #schedule(): void {
-    // A ring that fills faster than it is emptied is looked at again at once, but after everybody else.
-    const behind = (this.#reader?.waiting ?? 0) > BATCH;
+    const behind = (this.#reader?.fill ?? 0) > FULL;
     this.#timer = setTimeout(() => this.#look(), behind ? 0 : POLL_MS);
   }
 
   #look(): void {
     const reader = this.#reader;
     if (reader === undefined) return;
-    for (const { filter } of this.#listeners) filter.refresh(this.#domidOf);
+    this.#select();
     const deadline = performance.now() + LOOK_MS;
     for (;;) {
-      const records = reader.read(BATCH);
+      const seen = reader.visit(BATCH, (view) => this.#offer(view));
       this.#tellLosses(reader);
-      for (const listener of this.#listeners) deliver(listener, records);
-      if (records.length === 0 || performance.now() > deadline) break;
+      for (const { consumer } of this.#listeners) consumer.flush();
+      if (seen === 0 || performance.now() > deadline) break;
     }
     this.#schedule();
   }
 
+  #offer(view: TraceView): void {
+    for (const { filter, consumer } of this.#listeners) {
+      if (filter.wants(view)) consumer.take(view);
+    }
+  }
+
+  /** The records lost came before those that wait to be flushed. */
   #tellLosses(reader: TraceReader): void {
     const lost = reader.dropped - this.#reported;
     if (lost === 0) return;
     this.#reported = reader.dropped;
-    for (const { sink } of this.#listeners) sink.dropped(lost);
+    for (const { consumer } of this.#listeners) consumer.dropped(lost);
   }
-}
-
-/** Text of records that several readers want, made once. */
-const lines = new WeakMap<TraceRecord, string>();
-
-function lineOf(record: TraceRecord): string {
-  const known = lines.get(record);
-  if (known !== undefined) return known;
-  const line = JSON.stringify(decodeTrace(record));
-  lines.set(record, line);
-  return line;
-}
-
-function deliver({ filter, format, sink }: Listener, records: readonly TraceRecord[]): void {
-  const wanted = records.filter((record) => filter.wants(record));
-  if (wanted.length === 0) return;
-  if (sink.full) sink.dropped(wanted.length);
-  else if (format === 'json') sink.deliver(wanted.map(lineOf).join('\n'), wanted.length);
-  else sink.deliver(Buffer.concat(wanted.map(encodeTrace)), wanted.length);
 }

@@ -34,6 +34,10 @@ export const TraceLine = z
     op: z.string().optional().describe('Sub-operation.'),
     args: Fields.describe('Arguments, and fields of the struct behind the pointer.'),
     output: Fields.describe('Fields of the struct that the call has filled in.'),
+    entries: z
+      .array(Fields)
+      .optional()
+      .describe('All structs behind the pointer, where there are several: those that were kept.'),
     result: z.number().optional(),
     errno: z.string().optional(),
     duration: z.number().describe('Nanoseconds.'),
@@ -45,7 +49,7 @@ export const TraceLine = z
   })
   .meta({ id: 'TraceLine', description: 'One record of the trace.' });
 
-/** Comes instead of records that are lost: the reader was too slow, or the ring was overwritten. */
+/** Comes instead of records that are lost: the reader was too slow, or the ring was full. */
 export const TraceDrops = z
   .strictObject({ dropped: z.int().positive() })
   .meta({ id: 'TraceDrops', description: 'So many records were dropped here.' });

@@ -1,0 +1,68 @@
+/** What becomes of trace records on their way to a reader: lines of JSON, or their bytes. */
+
+import { recordBytes } from '../../dom0/trace-binary.js';
+import { decodeTrace } from '../../dom0/trace-format.js';
+import type { TraceRecord } from '../../dom0/trace-view.js';
+import type { TraceConsumer } from './trace-feed.js';
+
+/** Where frames go. */
+export interface TraceSink {
+  /** Whether a record given now would be lost: then it is only counted. */
+  readonly full: boolean;
+  /** Lines of JSON, one for each of `records`, or their bytes. */
+  deliver(frame: string | Uint8Array, records: number): void;
+  dropped(records: number): void;
+}
+
+/** Text of records that several readers want, made once. */
+const lines = new WeakMap<TraceRecord, string>();
+
+function lineOf(record: TraceRecord): string {
+  const known = lines.get(record);
+  if (known !== undefined) return known;
+  const line = JSON.stringify(decodeTrace(record));
+  lines.set(record, line);
+  return line;
+}
+
+export function jsonConsumer(sink: TraceSink): TraceConsumer {
+  let waiting: string[] = [];
+  let missed = 0;
+  return {
+    take: (view) => {
+      if (sink.full) missed++;
+      else waiting.push(lineOf(view.record));
+    },
+    flush: () => {
+      if (waiting.length > 0) sink.deliver(waiting.join('\n'), waiting.length);
+      if (missed > 0) sink.dropped(missed);
+      waiting = [];
+      missed = 0;
+    },
+    dropped: (records) => sink.dropped(records),
+  };
+}
+
+export function binaryConsumer(sink: TraceSink): TraceConsumer {
+  let waiting: Uint8Array[] = [];
+  let records = 0;
+  let missed = 0;
+  return {
+    take: (view) => {
+      if (sink.full) {
+        missed++;
+        return;
+      }
+      waiting.push(...recordBytes(view));
+      records++;
+    },
+    flush: () => {
+      if (records > 0) sink.deliver(Buffer.concat(waiting), records);
+      if (missed > 0) sink.dropped(missed);
+      waiting = [];
+      records = 0;
+      missed = 0;
+    },
+    dropped: (lost) => sink.dropped(lost),
+  };
+}
