@@ -13,6 +13,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { consoleRoutes, consoleSocket } from './api/console.js';
 import { coreRoutes } from './api/cores.js';
+import { dashboardRoutes } from './api/dashboard.js';
 import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
@@ -77,6 +78,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));
+  await app.register(dashboardRoutes);
   const sockets = [
     consoleSocket(services),
     traceSocket(services),
