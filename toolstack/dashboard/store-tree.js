@@ -145,7 +145,7 @@ export class StoreTree {
   /** @param {HTMLElement} item */
   #select(item) {
     /** @type {HTMLElement} */ for (const each of this.element.querySelectorAll('[tabindex="0"]'))
-      each.tabIndex = -1;
+      each.setAttribute('tabindex', '-1');
     for (const each of this.element.querySelectorAll('[aria-selected=true]'))
       each.setAttribute('aria-selected', 'false');
     item.tabIndex = 0;
