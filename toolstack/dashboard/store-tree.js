@@ -144,7 +144,7 @@ export class StoreTree {
 
   /** @param {HTMLElement} item */
   #select(item) {
-    /** @type {HTMLElement} */ for (const each of this.element.querySelectorAll('[tabindex="0"]'))
+    for (const each of this.element.querySelectorAll('[tabindex="0"]'))
       each.setAttribute('tabindex', '-1');
     for (const each of this.element.querySelectorAll('[aria-selected=true]'))
       each.setAttribute('aria-selected', 'false');
