@@ -41,7 +41,7 @@ interface Images {
 }
 
 /** Files that exist here are uploaded. @returns their names there. */
-async function uploadImages(
+export async function uploadImages(
   client: Client,
   { kernel, ramdisk }: { kernel: string; ramdisk?: string | undefined },
 ): Promise<Images> {

@@ -11,6 +11,7 @@ import { type CreateOptions, createDomain } from './create.js';
 import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
 import { libxlJson } from './libxl-json.js';
+import { addRunCommand } from './run.js';
 import { attach } from './terminal.js';
 import { traceCommand } from './trace.js';
 import { addTuningCommands } from './tuning.js';
@@ -26,6 +27,7 @@ export function program(): Command {
     .showHelpAfterError();
   const client = (): Client => new Client(xl.opts<{ host: string }>().host);
   addCreate(xl, client);
+  addRunCommand(xl, (url) => new Client(url));
   addQueries(xl, client);
   addActions(xl, client);
   addHost(xl, client);
