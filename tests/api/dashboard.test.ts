@@ -47,9 +47,11 @@ testWithPeer(
       await page.keyboard.type('echo typed here\r');
       await page.locator('.xterm-rows > div', { hasText: /^typed here/ }).waitFor();
       await page.goto(`${service.url}/#/trace`);
-      await page.getByText('listening').waitFor();
+      await page.getByText(/ a second, /).waitFor();
       await fetch(`${service.url}/v1/domains/seen/console`, { method: 'POST', body: 'mem\r' });
       await page.locator('.lines .call', { hasText: 'event_channel_op' }).first().waitFor();
+      await page.getByLabel('faults').check();
+      await page.getByText(/ a second, /).waitFor();
       await page.goto(`${service.url}/#/domains`);
       await page.getByRole('button', { name: 'Destroy' }).click();
       await page.getByRole('dialog').getByRole('button', { name: 'Destroy' }).click();

@@ -14,7 +14,8 @@ import { TraceSummary } from './trace-summary.js';
 const EVERY_MS = 500;
 /** Classes of records that come by the thousand: only for who asks. */
 const LOUD = ['fault', 'switch'];
-const QUIET = ['mm', 'event', 'grant', 'sched', 'time', 'control', 'domain'];
+const QUIET =
+  'mmu,memory,event,grant,sched,time,vcpu,trap,cpu,console,version,multi,control,domain'.split(',');
 
 /** @type {import('./router.js').View} */
 export const traceView = {
@@ -31,22 +32,28 @@ export const traceView = {
       parts.lines.element,
       parts.summary.element,
     );
-    const totals = { records: 0, dropped: 0, before: 0 };
+    const totals = { records: 0, dropped: 0, before: 0, isOpen: false };
     keepSocket(
       () => `/v1/trace${address(query)}`,
       {
-        open: () => setText(tools.state, 'listening'),
-        lost: (reason) => setText(tools.state, reason || 'connection lost, trying again'),
+        open: () => {
+          totals.isOpen = true;
+        },
+        lost: (reason) => {
+          totals.isOpen = false;
+          setText(tools.state, reason || 'connection lost, trying again');
+        },
         message: (data) => receive(String(data), parts, totals, tools.isPaused()),
       },
       until,
     );
     const timer = setInterval(() => {
+      parts.summary.update();
+      if (!totals.isOpen) return;
       const rate = ((totals.records - totals.before) * 1000) / EVERY_MS;
       totals.before = totals.records;
       const dropped = totals.dropped === 0 ? '' : `, ${count(totals.dropped)} dropped`;
       setText(tools.state, `${short(rate)} a second, ${count(totals.records)} records${dropped}`);
-      parts.summary.update();
     }, EVERY_MS);
     until.addEventListener('abort', () => clearInterval(timer));
   },
