@@ -7,7 +7,7 @@ import { CONTROL_NODES } from '../hypervisor/public/io/xenbus.js';
 import type { XenstoreClient } from '../xenstore/client/client.js';
 import { domainPath } from './guest-nodes.js';
 
-export type ControlRequest = 'poweroff' | 'reboot';
+export type ControlRequest = 'poweroff' | 'reboot' | 'suspend';
 
 /**
  * Writes the request.

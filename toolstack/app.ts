@@ -27,6 +27,7 @@ import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { taskRoutes } from './api/tasks.js';
+import { saveRoutes } from './api/saves.js';
 import { traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
 import { storeRoutes, storeSockets } from './api/xenstore.js';
@@ -75,6 +76,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(taskRoutes(services));
   await app.register(eventRoutes(services));
   await app.register(coreRoutes(services));
+  await app.register(saveRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));

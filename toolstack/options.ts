@@ -32,8 +32,9 @@ export interface ServiceOptions {
   readonly disks: readonly [string, ...string[]];
   /** Bytes of an uploaded disk. */
   readonly diskLimit: number;
-  /** Where cores of domains go. */
+  /** Where cores of domains go, and saved domains. */
   readonly cores: string;
+  readonly saves: string;
   /** Unix socket of the XenStore; undefined for none. */
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
@@ -57,6 +58,7 @@ export const DEFAULTS: ServiceOptions = {
   disks: [join(ROOT, 'var', 'disks')],
   diskLimit: 64 * 1024 * MIB,
   cores: join(ROOT, 'var', 'cores'),
+  saves: join(ROOT, 'var', 'saves'),
   storeSocket: defaultSocket(),
   demo: 'hello',
   rateLimit: 5000,
@@ -75,6 +77,7 @@ export const USAGE = `npm start -- [options]
   --disk-limit <MiB>    size of an uploaded disk (${DEFAULTS.diskLimit / MIB})
   --cores <dir>         where cores of domains go (var/cores)
   --rate-limit <n>      requests a second from one address, 0 for any number (${DEFAULTS.rateLimit})
+  --saves <dir>         where saved domains go (var/saves)
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -89,6 +92,7 @@ const OPTIONS = {
   'disk-limit': { type: 'string' },
   cores: { type: 'string' },
   'rate-limit': { type: 'string' },
+  saves: { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -110,6 +114,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
       wholeNumber('disk-limit', values['disk-limit'], DEFAULTS.diskLimit / MIB, 1, 2 ** 24) * MIB,
     cores: values.cores ?? DEFAULTS.cores,
     rateLimit: wholeNumber('rate-limit', values['rate-limit'], DEFAULTS.rateLimit, 0, 1e6),
+    saves: values.saves ?? DEFAULTS.saves,
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };

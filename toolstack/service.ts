@@ -19,6 +19,7 @@ import { Images } from './domains/images.js';
 import { Metrics } from './domains/metrics.js';
 import { Networks, OUTSIDE } from './domains/networks.js';
 import { Readiness } from './domains/readiness.js';
+import { Saves } from './domains/saves.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
 import { Tasks } from './domains/tasks.js';
@@ -69,6 +70,7 @@ export async function startService(
   const networks = new Networks(network);
   const host = { dom0: { privcmd, store }, disks, networks };
   const cores = new Cores(options.cores, privcmd); // what dump-core writes
+  const saves = new Saves(options.saves, { privcmd, store }); // suspended domains
   const domains = new Domains(host, images, cores, events); // their life cycle
   const trace = new TraceFeed(privcmd, machine.ram, domains); // hypercalls as they happen
   const facts = new HostFacts(privcmd, product()); // figures
@@ -77,6 +79,7 @@ export async function startService(
     domains,
     tasks: new Tasks(events, taskProblem), // what goes on beyond its request
     cores,
+    saves,
     images,
     disks,
     networks,

@@ -34,6 +34,7 @@ export async function startTestService(
     cache: join(folder, 'cache'),
     disks: [join(folder, 'disks')],
     cores: join(folder, 'cores'),
+    saves: join(folder, 'saves'),
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,

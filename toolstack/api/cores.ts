@@ -9,12 +9,12 @@ const tags = ['cores'];
 const params = CoreParams;
 
 export const coreRoutes =
-  ({ cores }: Services): FastifyPluginAsyncZod =>
+  ({ cores: { shelf } }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     app.get(
       '/v1/cores',
       { schema: { tags, summary: 'List cores', response: { 200: CoreList } } },
-      async () => ({ cores: await cores.list() }),
+      async () => ({ cores: await shelf.list() }),
     );
     app.get(
       '/v1/cores/:name',
@@ -27,7 +27,7 @@ export const coreRoutes =
         },
       },
       async (request, reply) => {
-        const core = await cores.download(request.params.name);
+        const core = await shelf.download(request.params.name);
         reply.header('content-length', core.bytes).type('application/octet-stream');
         return reply.send(core.stream as never);
       },
@@ -43,7 +43,7 @@ export const coreRoutes =
         },
       },
       async (request, reply) => {
-        await cores.delete(request.params.name);
+        await shelf.delete(request.params.name);
         return reply.code(204).send(undefined);
       },
     );

@@ -23,25 +23,7 @@ export async function buildDomain(
   tell: (event: DeviceEvent) => void,
 ): Promise<void> {
   const { config } = record;
-  const [kernel, ramdisk] = await Promise.all([
-    images.load(config.kernel, 'kernel'),
-    config.ramdisk === undefined ? undefined : images.load(config.ramdisk, 'ramdisk'),
-  ]);
-  const created = await dom0.privcmd.call('createdomain', {
-    handle: record.uuid,
-    memoryPages: config.memory * PAGES_PER_MIB,
-    maxPages: (config.maxMemory ?? config.memory) * PAGES_PER_MIB,
-    vcpus: config.vcpus,
-    maxVcpus: config.maxVcpus ?? config.vcpus,
-    weight: config.weight,
-    cap: config.cap,
-    ...limits(config),
-    kernel: kernel.bytes,
-    kernelName: kernel.name,
-    ...(ramdisk && { ramdisk: ramdisk.bytes, ramdiskName: ramdisk.name }),
-    cmdline: config.cmdline,
-    paused: true,
-  });
+  const created = await createDomain(dom0, images, record);
   record.domid = created.domid;
   try {
     record.guest = await connectGuest(dom0, guestFacts(record, config, created), record.console);
@@ -54,6 +36,41 @@ export async function buildDomain(
     }
     throw error;
   }
+}
+
+/** The first incarnation of a restored domain comes from what was saved, all others from the kernel. */
+async function createDomain(
+  dom0: Dom0,
+  images: Images,
+  record: DomainRecord,
+): Promise<CreatedDomain> {
+  const { config, build } = record;
+  const params = {
+    handle: record.uuid,
+    memoryPages: config.memory * PAGES_PER_MIB,
+    maxPages: (config.maxMemory ?? config.memory) * PAGES_PER_MIB,
+    vcpus: config.vcpus,
+    maxVcpus: config.maxVcpus ?? config.vcpus,
+    weight: config.weight,
+    cap: config.cap,
+    ...limits(config),
+  };
+  if (build !== undefined) {
+    record.build = undefined;
+    return build(params);
+  }
+  const [kernel, ramdisk] = await Promise.all([
+    images.load(config.kernel, 'kernel'),
+    config.ramdisk === undefined ? undefined : images.load(config.ramdisk, 'ramdisk'),
+  ]);
+  return dom0.privcmd.call('createdomain', {
+    ...params,
+    kernel: kernel.bytes,
+    kernelName: kernel.name,
+    ...(ramdisk && { ramdisk: ramdisk.bytes, ramdiskName: ramdisk.name }),
+    cmdline: config.cmdline,
+    paused: true,
+  });
 }
 
 /** Ends the present incarnation and keeps its last figures. Nothing happens if there is none. */

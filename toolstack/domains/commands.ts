@@ -3,11 +3,12 @@
 import type { DiskConfig } from '../schemas/disk.js';
 import type { DomainChange, DomainCreate, ShutdownRequest } from '../schemas/domain.js';
 import type { VifConfig } from '../schemas/vif.js';
+import type { BuildFrom } from './record.js';
 
 /** `id` is a domid, a name or a uuid. */
 export type DomainCommand =
   /** Builds a domain and starts it unless it is to be left paused. */
-  | { readonly kind: 'create'; readonly config: DomainCreate }
+  | { readonly kind: 'create'; readonly config: DomainCreate; readonly build?: BuildFrom }
   /** Ends a domain at once; one that has ended already is forgotten. */
   | { readonly kind: 'destroy'; readonly id: string }
   /** Legal while running or blocked. */

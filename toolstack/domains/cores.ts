@@ -1,15 +1,13 @@
 /** Cores of domains: made page by page through a small window, listed, downloaded, removed. */
 
-import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import { type FileHandle, statfs } from 'node:fs/promises';
 import type { BounceRun } from '../../dom0/bounce-buffer.js';
 import type { Privcmd } from '../../dom0/privcmd.js';
 import type { MemoryList } from '../../hypervisor/public/privcmd.js';
 import type { Core, DumpCoreRequest } from '../schemas/core.js';
 import { coreHead, PAGE_SIZE } from './core-file.js';
 import { CommandError } from './errors.js';
+import { FileShelf } from './file-shelf.js';
 import type { DomainRecord } from './record.js';
 import type { Progress } from './tasks.js';
 
@@ -17,46 +15,16 @@ import type { Progress } from './tasks.js';
 const WINDOW_PAGES = 256;
 /** Cores that may lie in the folder: a domain that crashes for ever must not fill the disk. */
 const MOST_CORES = 64;
-const PARTIAL = '.partial';
+const WORDS = { noun: 'core', missing: 'no-such-core', exists: 'core-exists' } as const;
 const ZEROS = new Uint8Array(WINDOW_PAGES * PAGE_SIZE);
 
 export class Cores {
-  readonly #folder: string;
+  readonly shelf: FileShelf;
   readonly #privcmd: Privcmd;
 
   constructor(folder: string, privcmd: Privcmd) {
-    this.#folder = folder;
+    this.shelf = new FileShelf(folder, WORDS);
     this.#privcmd = privcmd;
-  }
-
-  async list(): Promise<Core[]> {
-    const names = await readdir(this.#folder).catch(() => []);
-    const all = await Promise.all(
-      names.filter(isCore).map((name) => this.read(name).catch(() => undefined)),
-    );
-    const found = all.filter((core) => core !== undefined);
-    return found.sort((a, b) => (a.name < b.name ? -1 : 1));
-  }
-
-  /** Throws `no-such-core`. */
-  async read(name: string): Promise<Core> {
-    const facts = isCore(name)
-      ? await stat(join(this.#folder, name)).catch(() => undefined)
-      : undefined;
-    if (facts?.isFile() !== true) {
-      throw new CommandError('no-such-core', `There is no core "${name}".`);
-    }
-    return { name, bytes: facts.size, createdAt: facts.mtime.toISOString() };
-  }
-
-  async download(name: string): Promise<{ bytes: number; stream: Readable }> {
-    const { bytes } = await this.read(name);
-    return { bytes, stream: createReadStream(join(this.#folder, name)) };
-  }
-
-  async delete(name: string): Promise<void> {
-    await this.read(name);
-    await rm(join(this.#folder, name));
   }
 
   /**
@@ -69,45 +37,33 @@ export class Cores {
     progress: Progress,
   ): Promise<Core> {
     const { domid } = record;
-    await mkdir(this.#folder, { recursive: true });
-    await this.#makeSure(name, domid);
+    await this.shelf.requireFree(name);
+    await this.#requireRoom(domid);
     if (!live) await this.#privcmd.call('pausedomain', { domid });
     try {
-      await this.#write(domid, name, progress);
+      return await this.#write(domid, name, progress);
     } finally {
       if (!live) await this.#privcmd.call('unpausedomain', { domid }).catch(() => undefined);
     }
-    return this.read(name);
   }
 
-  /** There is room for a core of the name. */
-  async #makeSure(name: string, domid: number): Promise<void> {
-    const names = (await readdir(this.#folder)).filter(isCore);
-    if (names.includes(name)) {
-      throw new CommandError('core-exists', `There is a core "${name}" already.`, {
-        errors: [{ pointer: '/name', detail: 'is there already', found: name }],
-      });
-    }
+  async #requireRoom(domid: number): Promise<void> {
+    const cores = (await this.shelf.list()).length;
     const { totPages } = await this.#privcmd.call('getdomaininfo', { domid });
-    const { bavail, bsize } = await statfs(this.#folder);
+    const { bavail, bsize } = await statfs(this.shelf.folder);
     const figures = { needed: totPages * PAGE_SIZE, free: bavail * bsize };
-    if (names.length >= MOST_CORES || figures.needed > figures.free) {
-      const message = `A core of ${figures.needed} bytes: ${figures.free} are free, and ${names.length} of at most ${MOST_CORES} cores are there.`;
+    if (cores >= MOST_CORES || figures.needed > figures.free) {
+      const message = `A core of ${figures.needed} bytes: ${figures.free} are free, and ${cores} of at most ${MOST_CORES} cores are there.`;
       throw new CommandError('no-space', message, { figures });
     }
   }
 
-  async #write(domid: number, name: string, progress: Progress): Promise<void> {
-    const partial = join(this.#folder, `${name}${PARTIAL}`);
-    const file = await open(partial, 'wx', 0o600);
+  async #write(domid: number, name: string, progress: Progress): Promise<Core> {
     const run = await this.#privcmd.bounce.take(WINDOW_PAGES);
     try {
-      await this.#fill(file, domid, run, progress);
-      await rename(partial, join(this.#folder, name));
+      return await this.shelf.write(name, (file) => this.#fill(file, domid, run, progress));
     } finally {
       run.free();
-      await file.close();
-      await rm(partial, { force: true });
     }
   }
 
@@ -150,8 +106,6 @@ export class Cores {
     return { memory, ...coreHead({ xenVersion, vcpus, sharedInfo, memory }) };
   }
 }
-
-const isCore = (name: string): boolean => !name.startsWith('.') && !name.endsWith(PARTIAL);
 
 function coreName({ name, domid }: DomainRecord): string {
   const time = new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');

@@ -26,7 +26,7 @@ import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
 import { type Reaction, reactionTo } from './policies.js';
-import { type DomainRecord, describeDomain } from './record.js';
+import { type BuildFrom, type DomainRecord, describeDomain } from './record.js';
 import { Registry } from './registry.js';
 import { type Progress, QUIET } from './tasks.js';
 import { Turns } from './turns.js';
@@ -63,7 +63,7 @@ export class Domains {
   async run(command: DomainCommand): Promise<Domain> {
     switch (command.kind) {
       case 'create':
-        return this.#create(command.config);
+        return this.#create(command.config, undefined, command.build);
       case 'destroy':
         return this.#destroy(this.#registry.require(command.id));
       case 'pause':
@@ -138,8 +138,8 @@ export class Domains {
     await Promise.allSettled(this.#registry.live().map((record) => this.#destroy(record)));
   }
 
-  /** @param devices that it takes over; those of its configuration if there are none. */
-  async #create(config: DomainCreate, devices?: DomainDevices): Promise<Domain> {
+  /** @param devices that it takes over; those of its configuration if there are none. @param build see DomainRecord. */
+  async #create(config: DomainCreate, devices?: DomainDevices, build?: BuildFrom): Promise<Domain> {
     const uuid = (config.uuid ?? randomUUID()).toLowerCase();
     const record: DomainRecord = {
       config,
@@ -150,6 +150,7 @@ export class Domains {
       domid: 0,
       guest: undefined,
       createdAt: new Date(),
+      ...(build && { build }),
     };
     this.#registry.add(record);
     return this.#exclusive(record, async () => {
@@ -305,6 +306,19 @@ export class Domains {
       const core = await this.#cores.dump(record, request, progress);
       this.#record('core-dumped', record, { detail: core.name });
       return core;
+    });
+  }
+
+  /** Takes a step with a domain that runs, while nothing else happens to it. */
+  exclusively<Result>(
+    id: string,
+    wanted: string,
+    step: (record: DomainRecord) => Promise<Result>,
+  ): Promise<Result> {
+    const record = this.#registry.require(id);
+    return this.#exclusive(record, async () => {
+      await this.#requireState(record, ['running', 'blocked'], wanted);
+      return step(record);
     });
   }
 

@@ -2,17 +2,22 @@
 
 import type { Console } from '../../dom0/console.js';
 import type { Guest } from '../../dom0/guest.js';
-import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
+import type { CreatedDomain, DomainInfo, RestoreDomain } from '../../hypervisor/public/privcmd.js';
 import type { Domain, DomainCreate, ShutdownReason } from '../schemas/domain.js';
 import type { DomainDevices } from './domain-devices.js';
 
 const NS = 1e9;
 const PAGES_PER_MIB = 256;
 
+/** Makes a domain from something else than its kernel: it has memory and state already. */
+export type BuildFrom = (params: RestoreDomain) => Promise<CreatedDomain>;
+
 export interface DomainRecord {
   /** What each incarnation is built from. */
   config: DomainCreate;
   devices: DomainDevices;
+  /** What the first incarnation is built from instead, if that is not its kernel. */
+  build?: BuildFrom | undefined;
   readonly console: Console;
   /** Name and handle change when it is preserved and its successor takes them over. */
   name: string;

@@ -10,6 +10,7 @@ import type { Images } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { Networks } from './networks.js';
 import type { Readiness } from './readiness.js';
+import type { Saves } from './saves.js';
 import type { StoreTree } from './store-tree.js';
 import type { Tasks } from './tasks.js';
 import type { TraceFeed } from './trace-feed.js';
@@ -18,6 +19,7 @@ export interface Services {
   readonly domains: Domains;
   readonly tasks: Tasks;
   readonly cores: Cores;
+  readonly saves: Saves;
   readonly images: Images;
   readonly disks: DiskFolders;
   readonly networks: Networks;

@@ -10,6 +10,7 @@ export const TASK_KINDS = [
   'shutdown',
   'reboot',
   'dump-core',
+  'save',
   'upload-image',
   'upload-disk',
 ] as const;
