@@ -1,5 +1,7 @@
 /** The API as xl sees it: JSON over HTTP, and WebSockets. */
 
+import { Readable } from 'node:stream';
+import type { ReadableStream } from 'node:stream/web';
 import { WebSocket } from 'ws';
 import type { z } from 'zod';
 import { Problem } from '../schemas/problem.js';
@@ -33,17 +35,33 @@ export class Client {
     method: string,
     path: string,
     body?: unknown,
+    headers: Readonly<Record<string, string>> = {},
   ): Promise<z.output<S>> {
     const init =
       body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+        ? { headers }
+        : {
+            body: JSON.stringify(body),
+            headers: { ...headers, 'content-type': 'application/json' },
+          };
     const response = await this.#fetch(path, { method, ...init });
     return schema.parse(await response.json());
   }
 
   async text(path: string): Promise<string> {
     return (await this.#fetch(path, {})).text();
+  }
+
+  /** The body as it comes. */
+  async stream(path: string): Promise<Readable> {
+    const { body } = await this.#fetch(path, {});
+    return Readable.fromWeb(body as ReadableStream);
+  }
+
+  async uploadStream(path: string, body: Readable): Promise<void> {
+    const headers = { 'content-type': 'application/octet-stream' };
+    const web = Readable.toWeb(body) as BodyInit;
+    await this.#fetch(path, { method: 'PUT', body: web, headers, duplex: 'half' } as RequestInit);
   }
 
   async remove(path: string): Promise<void> {

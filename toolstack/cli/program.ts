@@ -12,6 +12,7 @@ import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
 import { libxlJson } from './libxl-json.js';
 import { addRunCommand } from './run.js';
+import { addSaveCommands } from './saves.js';
 import { attach } from './terminal.js';
 import { traceCommand } from './trace.js';
 import { addTuningCommands } from './tuning.js';
@@ -34,6 +35,7 @@ export function program(): Command {
   addDeviceCommands(xl, client);
   addTuningCommands(xl, client);
   addStoreCommands(xl, client);
+  addSaveCommands(xl, client);
   traceCommand(xl, client);
   return xl;
 }

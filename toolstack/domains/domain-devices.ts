@@ -11,13 +11,14 @@ import { rm } from 'node:fs/promises';
 import { attachDisk } from '../../dom0/block/block-device.js';
 import { parseVdev } from '../../dom0/block/disk-spec.js';
 import { DiskError } from '../../dom0/block/storage.js';
-import type { Device, DeviceEvent } from '../../dom0/device.js';
+import type { Device, DeviceEvent, DeviceEventKind } from '../../dom0/device.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import { attachVif } from '../../dom0/netif/vif.js';
 import { randomMac } from '../../dom0/netif/vif-spec.js';
 import type { DeviceFigures } from '../schemas/device.js';
 import { DEVICE_STATES } from '../schemas/device.js';
 import type { DiskConfig, DomainDisk } from '../schemas/disk.js';
+import type { DomainEvent } from '../schemas/event.js';
 import type { DomainVif, VifConfig } from '../schemas/vif.js';
 import type { DiskFile, DiskFolders } from './disk-folders.js';
 import { CommandError } from './errors.js';
@@ -26,6 +27,14 @@ import { parseRate } from './vif-rate.js';
 
 /** How long a guest may take to let go of a device. */
 const DETACH_MS = 10_000;
+
+/** What the event stream calls what happens to a device. */
+export const DEVICE_EVENTS: Readonly<Record<DeviceEventKind, DomainEvent['kind']>> = {
+  connected: 'device-connected',
+  closed: 'device-closed',
+  'io-error': 'device-failed',
+  'protocol-error': 'device-failed',
+};
 
 export interface DeviceHost {
   readonly dom0: Dom0;

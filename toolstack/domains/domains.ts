@@ -6,7 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { Console } from '../../dom0/console.js';
 import { requestShutdown } from '../../dom0/control.js';
-import type { DeviceEvent, DeviceEventKind } from '../../dom0/device.js';
+import type { DeviceEvent } from '../../dom0/device.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import type { DomainNotice } from '../../dom0/privcmd.js';
 import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
@@ -20,7 +20,7 @@ import { buildDomain, tearDown } from './builder.js';
 import type { DomainCommand } from './commands.js';
 import { typeInto } from './console-input.js';
 import type { Cores } from './cores.js';
-import { type DeviceHost, DomainDevices } from './domain-devices.js';
+import { DEVICE_EVENTS, type DeviceHost, DomainDevices } from './domain-devices.js';
 import { CommandError } from './errors.js';
 import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
@@ -34,12 +34,6 @@ import { Turns } from './turns.js';
 const MS = 1000;
 /** Why a domain crashed that the hypervisor had nothing to say about. */
 const OWN_CRASH = 'its kernel said so itself: sched_op(shutdown, crash)';
-const DEVICE_EVENTS: Readonly<Record<DeviceEventKind, DomainEvent['kind']>> = {
-  connected: 'device-connected',
-  closed: 'device-closed',
-  'io-error': 'device-failed',
-  'protocol-error': 'device-failed',
-};
 export class Domains {
   readonly #dom0: Dom0;
   readonly #host: DeviceHost;
@@ -67,9 +61,8 @@ export class Domains {
       case 'destroy':
         return this.#destroy(this.#registry.require(command.id));
       case 'pause':
-        return this.#pause(this.#registry.require(command.id));
       case 'unpause':
-        return this.#unpause(this.#registry.require(command.id));
+        return this.#turn(this.#registry.require(command.id), command.kind);
       case 'shutdown':
         return this.#ask(this.#registry.require(command.id), 'poweroff', command.request);
       case 'reboot':
@@ -196,20 +189,13 @@ export class Domains {
     this.#record('destroyed', record);
   }
 
-  #pause(record: DomainRecord): Promise<Domain> {
+  /** Stops or continues its vCPUs. */
+  #turn(record: DomainRecord, kind: 'pause' | 'unpause'): Promise<Domain> {
+    const states = kind === 'pause' ? ['running', 'blocked'] : ['paused'];
     return this.#exclusive(record, async () => {
-      await this.#requireState(record, ['running', 'blocked'], 'paused');
-      await this.#call('pausedomain', record);
-      this.#record('paused', record);
-      return this.#describe(record);
-    });
-  }
-
-  #unpause(record: DomainRecord): Promise<Domain> {
-    return this.#exclusive(record, async () => {
-      await this.#requireState(record, ['paused'], 'unpaused');
-      await this.#call('unpausedomain', record);
-      this.#record('unpaused', record);
+      await this.#requireState(record, states, `${kind}d`);
+      await this.#call(`${kind}domain`, record);
+      this.#record(`${kind}d`, record);
       return this.#describe(record);
     });
   }

@@ -42,14 +42,15 @@ export class Saves {
    * anything fails, it goes on. The caller sees to it that nothing else happens to it.
    */
   async save(record: DomainRecord, request: SaveRequest, progress: Progress): Promise<Save> {
-    const { name = saveName(record), then, timeout } = request;
+    const { name = saveName(record), afterwards, timeout } = request;
     await this.shelf.requireFree(name);
     progress.step('asked its kernel to suspend');
     await this.#suspend(record, timeout * MS);
     try {
       const save = await this.#write(record, name, progress);
-      if (then === 'pause') await this.#dom0.privcmd.call('pausedomain', { domid: record.domid });
-      if (then !== 'destroy') await this.#resume(record);
+      if (afterwards === 'pause')
+        await this.#dom0.privcmd.call('pausedomain', { domid: record.domid });
+      if (afterwards !== 'destroy') await this.#resume(record);
       return save;
     } catch (error) {
       await this.#resume(record);

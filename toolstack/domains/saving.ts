@@ -29,7 +29,7 @@ export async function saveAsTask(
       const { name: save, bytes } = await domains.exclusively(domain, 'saved', (record) =>
         saves.save(record, request, progress),
       );
-      if (request.then === 'destroy') await domains.run({ kind: 'destroy', id: domain });
+      if (request.afterwards === 'destroy') await domains.run({ kind: 'destroy', id: domain });
       return { save, bytes };
     },
   });

@@ -26,7 +26,7 @@ export const SaveList = z
 export const SaveRequest = z
   .strictObject({
     name: SaveName.optional().describe('Name of the file; made of name, domid and time if absent.'),
-    then: z
+    afterwards: z
       .enum(['destroy', 'pause', 'run'])
       .default('destroy')
       .describe('What becomes of the domain once it is saved.'),
