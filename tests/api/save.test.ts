@@ -88,6 +88,7 @@ describe('a saved domain', () => {
       const again = await request('GET', '/v1/domains/linux');
       expect(again.json).toMatchObject({ uuid: created.json.uuid, name: 'linux' });
       shell = new Shell(service, 'linux', COMMAND_MS);
+      await shell.socket.opened();
       await shell.run('true');
       expect(await shell.run('cat /tmp/x')).toContain('kept\n');
       await useDevices(shell, 'afterwards');
