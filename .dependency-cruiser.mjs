@@ -19,7 +19,8 @@ const LAYERS = [
   ['xenstore/client',      ['hypervisor/public', 'xenstore/protocol']],
   ['dom0',                 ['hypervisor/public', 'xenstore/client', 'xenstore/protocol']],
   ['toolstack/schemas',    []],
-  ['toolstack/domains',    ['toolstack/schemas', 'hypervisor/public', 'hypervisor/index.ts', 'xenstore/client', 'xenstore/server', 'dom0']],
+  ['toolstack/state',      ['toolstack/schemas']],
+  ['toolstack/domains',    ['toolstack/schemas', 'toolstack/state', 'hypervisor/public', 'hypervisor/index.ts', 'xenstore/client', 'xenstore/server', 'dom0']],
   ['toolstack/api',        ['toolstack/schemas', 'toolstack/domains']],
   ['toolstack/cli',        ['toolstack/schemas']],
 ];

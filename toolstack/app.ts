@@ -11,6 +11,7 @@ import {
   serializerCompiler,
   validatorCompiler,
 } from 'fastify-type-provider-zod';
+import { type Access, installAccess } from './api/access.js';
 import { consoleRoutes, consoleSocket } from './api/console.js';
 import { coreRoutes } from './api/cores.js';
 import { dashboardRoutes } from './api/dashboard.js';
@@ -18,7 +19,6 @@ import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
 import { eventRoutes, eventSocket } from './api/events.js';
-import { refusal } from './api/guard.js';
 import { healthRoutes } from './api/health.js';
 import { hostRoutes } from './api/host.js';
 import { installIdempotency } from './api/idempotency.js';
@@ -28,6 +28,7 @@ import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { saveRoutes } from './api/saves.js';
 import { taskRoutes } from './api/tasks.js';
+import { tokenRoutes } from './api/tokens.js';
 import { traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
 import { storeRoutes, storeSockets } from './api/xenstore.js';
@@ -36,6 +37,8 @@ import type { Services } from './domains/services.js';
 const RATE_WINDOW_S = 10;
 
 export interface AppOptions {
+  /** Who may do what. */
+  readonly access: Access;
   /** Bytes of a JSON body. */
   readonly bodyLimit: number;
   /** Bytes of an uploaded image. */
@@ -59,7 +62,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
-  installGuard(app);
+  installAccess(app, options.access);
   installDrain(app, services);
   await installRateLimit(app, options.rateLimit);
   installIdempotency(app);
@@ -81,25 +84,15 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));
   await app.register(dashboardRoutes);
+  await app.register(tokenRoutes(services));
   const sockets = [
     consoleSocket(services),
     traceSocket(services),
     eventSocket(services),
     ...storeSockets(services),
   ];
-  installWebSockets(app, sockets);
+  installWebSockets(app, sockets, options.access);
   return app;
-}
-
-function installGuard(app: FastifyInstance): void {
-  app.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
-    // What a guest prints must not be taken for a page by a browser.
-    reply.header('x-content-type-options', 'nosniff');
-    const refused = refusal(request.raw);
-    if (refused !== undefined)
-      await sendProblem(reply, problem('forbidden-origin', refused, request));
-  });
 }
 
 /** The request's id as the client has it, if that can stand in a log. */
@@ -134,6 +127,16 @@ async function installOpenApi(app: FastifyInstance): Promise<void> {
         version: '1',
         description:
           'A Xen that needs no hardware. WebSockets beside the routes listed here: /v1/domains/{id}/console, /v1/trace, /v1/events, /v1/xenstore/watch, /v1/xenstore-inspector/requests.',
+      },
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: 'http',
+            scheme: 'bearer',
+            description:
+              'A token of /v1/tokens. None is needed where the service listens on loopback only.',
+          },
+        },
       },
     },
     transform: jsonSchemaTransform,

@@ -30,6 +30,9 @@ async function describe(service: Service, options: ServiceOptions, ms: number): 
   say(
     `  store    ${options.storeSocket ? `XENSTORED_PATH=${options.storeSocket} xenstore-ls` : 'no socket'}`,
   );
+  if (service.firstToken !== undefined) {
+    say(`  token    ${service.firstToken}   (of an admin; it is shown only now)`);
+  }
   if (options.demo !== undefined) await startDemo(service, options.demo);
 }
 

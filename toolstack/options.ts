@@ -1,5 +1,6 @@
 /** The command line of the service, and what it is without one. */
 
+import { isIP } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,10 +20,16 @@ function defaultSocket(): string {
 }
 
 export interface ServiceOptions {
-  /** Port of the API on 127.0.0.1. 0 lets the system choose. */
+  /** IP address on which the API listens. On any but loopback each request needs a token. */
+  readonly listen: string;
+  /** Names of this host that requests may be for, besides its addresses. */
+  readonly hostNames: readonly string[];
+  /** Port of the API. 0 lets the system choose. */
   readonly port: number;
   /** Guest memory of the host in MiB. */
   readonly memory: number;
+  /** Where what outlives the service is kept; undefined for nowhere. */
+  readonly state: string | undefined;
   readonly images: string;
   readonly uploads: string;
   /** Where unpacked kernels are kept, and how many bytes of them. */
@@ -49,8 +56,11 @@ export interface ServiceOptions {
 }
 
 export const DEFAULTS: ServiceOptions = {
+  listen: '127.0.0.1',
+  hostNames: [],
   port: 8732,
   memory: 2048,
+  state: join(ROOT, 'var', 'state'),
   images: join(ROOT, 'guests', 'images'),
   uploads: join(ROOT, 'var', 'images'),
   cache: join(ROOT, 'var', 'cache'),
@@ -68,8 +78,11 @@ export const DEFAULTS: ServiceOptions = {
 };
 
 export const USAGE = `npm start -- [options]
-  --port <n>            port of the API on 127.0.0.1 (${DEFAULTS.port}; PORT in the environment)
+  --listen <address>    IP address of the API (${DEFAULTS.listen}); on any but loopback each request needs a token
+  --host-name <name>    name under which it may be asked for; can be given several times
+  --port <n>            port of the API (${DEFAULTS.port}; PORT in the environment)
   --memory <MiB>        guest memory of the host (${DEFAULTS.memory})
+  --state <dir>         where what outlives the service is kept, "none" for nowhere (var/state)
   --images <dir>        image directory (guests/images)
   --uploads <dir>       where uploaded images go (var/images)
   --cache <dir>         where unpacked kernels are kept (var/cache)
@@ -83,8 +96,11 @@ export const USAGE = `npm start -- [options]
 `;
 
 const OPTIONS = {
+  listen: { type: 'string' },
+  'host-name': { type: 'string', multiple: true },
   port: { type: 'string' },
   memory: { type: 'string' },
+  state: { type: 'string' },
   images: { type: 'string' },
   uploads: { type: 'string' },
   cache: { type: 'string' },
@@ -104,8 +120,11 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
   if (values.help) return undefined;
   return {
     ...DEFAULTS,
+    listen: ipAddress('listen', values.listen ?? DEFAULTS.listen),
+    hostNames: values['host-name'] ?? DEFAULTS.hostNames,
     port: wholeNumber('port', values.port ?? env['PORT'], DEFAULTS.port, 0, 65535),
     memory: wholeNumber('memory', values.memory, DEFAULTS.memory, 1, 3968),
+    state: unlessNone(values.state ?? DEFAULTS.state),
     images: values.images ?? DEFAULTS.images,
     uploads: values.uploads ?? DEFAULTS.uploads,
     cache: values.cache ?? DEFAULTS.cache,
@@ -122,6 +141,12 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
 
 const isFilled = (list: string[] | undefined): list is [string, ...string[]] =>
   list !== undefined && list.length > 0;
+
+function ipAddress(name: string, text: string): string {
+  if (text === 'localhost') return DEFAULTS.listen;
+  if (isIP(text) !== 0) return text;
+  throw new Error(`--${name} must be an IP address, not "${text}"`);
+}
 
 const unlessNone = (value: string | undefined): string | undefined =>
   value === 'none' ? undefined : value;

@@ -7,6 +7,7 @@ import { Privcmd } from '../dom0/privcmd.js';
 import { XenstoreClient } from '../xenstore/client/client.js';
 import { inProcessChannel } from '../xenstore/transport/in-process.js';
 import { listenOnSocket, type SocketTransport } from '../xenstore/transport/unix-socket.js';
+import { Access } from './api/access.js';
 import { taskProblem } from './api/problems.js';
 import { buildApp } from './app.js';
 import { Cores } from './domains/cores.js';
@@ -23,16 +24,20 @@ import { Saves } from './domains/saves.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
 import { Tasks } from './domains/tasks.js';
+import { Tokens } from './domains/tokens.js';
 import { TraceFeed } from './domains/trace-feed.js';
 import { HypervisorThread, type Machine } from './host/hypervisor-thread.js';
 import { startStore } from './host/store.js';
 import type { ServiceOptions } from './options.js';
-import { listen } from './server.js';
+import { isLoopback, listen } from './server.js';
+import { openState, type State } from './state/state.js';
 
 export interface Service {
   /** Where the API answers. */
   readonly url: string;
   readonly services: Services;
+  /** A token for its admin, made because a service that others can reach had none. */
+  readonly firstToken: string | undefined;
   /** Resolves with the reason if the hypervisor ends before it was told to. */
   readonly failed: Promise<string>;
   /** Ends the domains, closes all sockets, stops the hypervisor. */
@@ -54,6 +59,7 @@ export async function startService(
   log: (line: string) => void = () => undefined,
   machine: Machine = new HypervisorThread(options.memory),
 ): Promise<Service> {
+  const state = await openState(options.state, log); // what outlives the service
   const privcmd = new Privcmd(machine, machine); // dom0's door to the hypervisor
   const end = { wanted: false };
   const failed = watchMachine(machine, privcmd, end);
@@ -64,7 +70,7 @@ export async function startService(
   const images = new Images(options); // kernels and RAM disks
   const disks = new DiskFolders(options); // disk images
   await disks.sweep();
-  const events = new EventLog(); // what happens to domains, numbered
+  const events = new EventLog(state.eventNumbers); // what happens to domains, numbered
   const closedHostPorts: number[] = []; // what guests do not reach at the gateway: the API itself
   const network = createNetwork({ natSwitch: OUTSIDE, closedHostPorts }); // switches, and a way out for guests
   const networks = new Networks(network);
@@ -75,6 +81,7 @@ export async function startService(
   const trace = new TraceFeed(privcmd, machine.ram, domains); // hypercalls as they happen
   const facts = new HostFacts(privcmd, product()); // figures
   const tree = new StoreTree(server, store);
+  const tokens = new Tokens(state.tokens); // who may use the API
   const services = {
     domains,
     tasks: new Tasks(events, taskProblem), // what goes on beyond its request
@@ -90,15 +97,19 @@ export async function startService(
     store: tree,
     metrics: new Metrics({ privcmd, domains, events, store: tree }), // for Prometheus
     readiness: new Readiness(privcmd, tree), // for probes
+    tokens,
   };
-  const app = await buildApp(services, options); // HTTP and WebSocket
-  const url = await listen(app, options.port);
+  const open = !isLoopback(options.listen); // reached from elsewhere
+  const access = new Access(tokens, open, options.hostNames);
+  const app = await buildApp(services, { ...options, access }); // HTTP and WebSocket
+  const firstToken = open ? await makeFirstToken(tokens) : undefined;
+  const url = await listen(app, options.listen, options.port);
   closedHostPorts.push(Number(new URL(url).port));
   const close = () => {
     end.wanted = true;
-    return shutDown(app, services, network, socket || undefined, privcmd, machine);
+    return shutDown(app, services, network, socket || undefined, privcmd, machine, state);
   };
-  return { url, services, failed, close };
+  return { url, services, firstToken, failed, close };
 }
 
 /** Whoever waits for the hypervisor is told when it is gone; the service has failed only if that was not wanted. */
@@ -115,6 +126,13 @@ function watchMachine(
   });
 }
 
+/** Without an admin nobody could let anybody in. */
+async function makeFirstToken(tokens: Tokens): Promise<string | undefined> {
+  if (tokens.anyAdmin) return undefined;
+  const { token } = await tokens.create({ name: 'first', scope: 'admin' });
+  return token;
+}
+
 async function shutDown(
   app: FastifyInstance,
   { domains, tasks, images, trace, readiness }: Services,
@@ -122,6 +140,7 @@ async function shutDown(
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
+  state: State,
 ): Promise<void> {
   readiness.stop();
   await tasks.settle(GRACE_MS);
@@ -133,4 +152,5 @@ async function shutDown(
   await socket?.close();
   await privcmd.call('stop', {}).catch(() => undefined);
   await machine.terminate();
+  await state.close();
 }

@@ -12,6 +12,7 @@ import { eventually, TestSocket } from '../support/service.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'xenolith-start-'));
+const state = join(folder, 'state');
 const socket = join(folder, 'xenstored.sock');
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -39,7 +40,16 @@ function start(...args: string[]): Started {
 
 describe('npm start', () => {
   test('says where everything is, runs a guest to talk to, and ends in order when told to', async () => {
-    const service = start('--port', '0', '--memory', '64', '--store-socket', socket);
+    const service = start(
+      '--port',
+      '0',
+      '--memory',
+      '64',
+      '--store-socket',
+      socket,
+      '--state',
+      state,
+    );
     await eventually(
       async () => service.output(),
       (text) => text.includes('runs as domain'),
@@ -80,7 +90,13 @@ describe('npm start', () => {
 
 test('when the hypervisor is gone, the API says so and the service has failed', async () => {
   const machine = new HypervisorThread(16);
-  const options = { ...DEFAULTS, port: 0, storeSocket: undefined, uploads: join(folder, 'images') };
+  const options = {
+    ...DEFAULTS,
+    state,
+    port: 0,
+    storeSocket: undefined,
+    uploads: join(folder, 'images'),
+  };
   const service = await startService(options, undefined, machine);
   await machine.terminate();
   expect(await service.failed).toContain('ended with code');

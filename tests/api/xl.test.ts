@@ -24,7 +24,7 @@ interface Run {
 }
 
 /** @param input typed to it; standard input stays open until the program ends if it is a function that waits for output. */
-function xl(args: string, input?: string): Promise<Run> {
+function xl(args: string, input?: string, env: NodeJS.ProcessEnv = {}): Promise<Run> {
   const words = [
     '--import',
     'tsx',
@@ -33,7 +33,7 @@ function xl(args: string, input?: string): Promise<Run> {
     service.url,
     ...args.split(' '),
   ];
-  const child = spawn(process.execPath, words, { cwd: ROOT });
+  const child = spawn(process.execPath, words, { cwd: ROOT, env: { ...process.env, ...env } });
   let [out, err] = ['', ''];
   child.stdout.on('data', (data: Buffer) => {
     out += data;
@@ -206,5 +206,42 @@ disk = [ '${path},raw,xvda,ro' ]\nvif = [ 'mac=00:16:3e:00:00:01' ]\nfrobnicate 
     const { status, err } = await xl('--host http://127.0.0.1:1 list');
     expect(err).toContain('cannot reach http://127.0.0.1:1');
     expect(status).toBe(1);
+  });
+});
+
+describe('xl token', () => {
+  let guarded: TestService;
+  beforeAll(async () => {
+    guarded = await startTestService({ memory: 16, listen: '0.0.0.0' });
+  });
+  afterAll(() => guarded.close());
+
+  test('create, list, revoke; XENOLITH_TOKEN says who asks', async () => {
+    const as = (token: string | undefined, args: string) =>
+      xl(`--host ${guarded.url} ${args}`, undefined, { XENOLITH_TOKEN: token ?? '' });
+    expect(await as(undefined, 'list')).toMatchObject({
+      status: 1,
+      err: 'xl: This service takes requests with a token only: "Authorization: Bearer <token>".\n',
+    });
+    const admin = guarded.firstToken;
+    const made = await as(admin, 'token create ci operator --expires 3600');
+    expect(made).toEqual({
+      status: 0,
+      out: expect.stringMatching(/^[\w-]+\.[\w-]{43}\n$/),
+      err: '',
+    });
+    const secret = made.out.trim();
+    expect((await as(secret, 'list')).status).toBe(0);
+    expect((await as(secret, 'token list')).err).toContain('needs a token of scope admin');
+    const list = await as(admin, 'token list');
+    const id = secret.split('.')[0];
+    expect(list.out).toMatch(new RegExp(`^${id} operator 2\\S+Z 2\\S+Z ci$`, 'm'));
+    expect(list.out).toMatch(/^\S+ admin {4}2\S+Z never {19} first$/m);
+    expect((await as(admin, `token revoke ${id}`)).status).toBe(0);
+    expect((await as(secret, 'list')).status).toBe(1);
+    expect((await as(admin, 'token create ci --expires soon')).err).toBe(
+      'xl: --expires must be a number of seconds, not "soon"\n',
+    );
+    expect((await as(admin, 'token create ci root')).err).toContain('/scope');
   });
 });

@@ -22,6 +22,7 @@ export class ServiceProcess {
     const options = {
       port: '0',
       memory: String(memory),
+      state: join(folder, 'state'),
       uploads: join(folder, 'images'),
       cache: join(folder, 'cache'),
       disks: join(folder, 'disks'),

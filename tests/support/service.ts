@@ -11,10 +11,12 @@ export interface TestService extends Service {
   /** The folder that holds its uploads and its store socket. */
   readonly folder: string;
   /** A request with a JSON body, if any. */
-  request(method: string, path: string, body?: unknown): Promise<Answer>;
+  request(method: string, path: string, body?: unknown, headers?: HeaderFields): Promise<Answer>;
 }
 
-interface Answer {
+type HeaderFields = Readonly<Record<string, string>>;
+
+export interface Answer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -30,6 +32,7 @@ export async function startTestService(
     ...DEFAULTS,
     port: 0,
     memory: 256,
+    state: join(folder, 'state'),
     uploads: join(folder, 'images'),
     cache: join(folder, 'cache'),
     disks: [join(folder, 'disks')],
@@ -42,7 +45,7 @@ export async function startTestService(
   return {
     ...service,
     folder,
-    request: (method, path, body) => request(service.url + path, method, body),
+    request: (method, path, body, headers) => request(service.url + path, method, body, headers),
     close: async () => {
       await service.close();
       rmSync(folder, { recursive: true, force: true });
@@ -61,18 +64,23 @@ export async function uploadImage(
   if (!answer.ok) throw new Error(`upload of ${name}: ${await answer.text()}`);
 }
 
-async function request(url: string, method: string, body: unknown): Promise<Answer> {
+async function request(
+  url: string,
+  method: string,
+  body: unknown,
+  headers: HeaderFields = {},
+): Promise<Answer> {
+  const json = { 'content-type': 'application/json', ...headers };
   const response = await fetch(url, {
     method,
-    ...(body !== undefined && {
-      body: JSON.stringify(body),
-      headers: { 'content-type': 'application/json' },
-    }),
+    headers,
+    ...(body !== undefined && { body: JSON.stringify(body), headers: json }),
   });
   const text = await response.text();
-  const isJson = response.headers.get('content-type')?.includes('json') === true;
-  const { status, headers } = response;
-  return { status, headers, text, json: isJson ? JSON.parse(text) : undefined };
+  const type = response.headers.get('content-type');
+  const isJson = text !== '' && type?.includes('json') === true;
+  const { status } = response;
+  return { status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
 }
 
 /** A WebSocket with everything that came over it, and a way to wait for more. */
@@ -85,8 +93,12 @@ export class TestSocket {
   #parsed = 0;
   readonly #lines: unknown[] = [];
 
-  constructor(url: string, options: { headers?: Record<string, string> } = {}) {
-    this.socket = new WebSocket(url.replace(/^http/, 'ws'), options);
+  constructor(
+    url: string,
+    options: { headers?: Record<string, string> } = {},
+    protocols: string[] = [],
+  ) {
+    this.socket = new WebSocket(url.replace(/^http/, 'ws'), protocols, options);
     this.socket.on('message', (data: RawData, binary: boolean) => {
       this.frames.push({ data: data as Buffer, binary });
       this.#wake();

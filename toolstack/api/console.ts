@@ -4,7 +4,7 @@
  * On the WebSocket the server first replays the history, then sends what the guest prints as it comes. With `format=binary` (the
  * default) output is binary frames, and a text frame is a notice in JSON: `{"dropped":n}` bytes that a stalled reader has missed, or
  * `{"ended":true}`. With `format=text` output is text frames (UTF-8) and notices are lines of output. What the client sends, text or
- * binary, is typed into the console as it is.
+ * binary, is typed into the console as it is, if it may: a viewer's is not, and `{"readOnly":true}` is sent at the start.
  */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
@@ -12,6 +12,7 @@ import type { RawData, WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Services } from '../domains/services.js';
 import { DomainId } from '../schemas/domain.js';
+import { allows } from './access.js';
 import { Outbox } from './outbox.js';
 import { none, refusals, text } from './responses.js';
 import type { SocketRoute } from './websockets.js';
@@ -66,14 +67,18 @@ const ConsoleQuery = z.strictObject({
 
 export const consoleSocket = ({ domains }: Services): SocketRoute => ({
   path: /^\/v1\/domains\/([^/]+)\/console$/,
-  open([id = ''], query) {
+  open([id = ''], query, caller) {
     const console = domains.console(id);
     const { format } = ConsoleQuery.parse(Object.fromEntries(query));
     return (socket) => {
       const viewer = format === 'text' ? textViewer(socket) : binaryViewer(socket);
       const close = console.open(viewer);
       socket.on('close', close);
-      socket.on('message', (data: RawData) => void console.type(bytesOf(data)));
+      if (allows(caller, 'operator')) {
+        socket.on('message', (data: RawData) => void console.type(bytesOf(data)));
+      } else {
+        viewer.readOnly();
+      }
       if (!console.connected) viewer.ended();
     };
   },
@@ -85,6 +90,7 @@ function binaryViewer(socket: WebSocket) {
   const outbox = new Outbox(socket);
   return {
     output: (bytes: Uint8Array) => outbox.send(bytes, bytes.length),
+    readOnly: () => outbox.send(JSON.stringify({ readOnly: true }), 0),
     ended: () => {
       outbox.send(JSON.stringify({ ended: true }), 0);
       socket.close(NORMAL_CLOSURE, 'the domain has ended');
@@ -98,6 +104,7 @@ function textViewer(socket: WebSocket) {
   return {
     output: (bytes: Uint8Array) =>
       outbox.send(decoder.decode(bytes, { stream: true }), bytes.length),
+    readOnly: () => outbox.send('[read only]\r\n', 0),
     ended: () => socket.close(NORMAL_CLOSURE, 'the domain has ended'),
   };
 }

@@ -38,12 +38,15 @@ const HEADERS = {
   'cache-control': 'no-cache',
 };
 
+/** The page asks for a token itself. */
+const config = { scope: 'public' } as const;
+
 export async function dashboardRoutes(app: FastifyInstance): Promise<void> {
   for (const [path, file] of files()) {
     const bytes = readFileSync(file);
     const etag = `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`;
     const type = TYPES[extname(file)] ?? 'application/octet-stream';
-    app.get(path, { schema: { hide: true } }, async (request, reply) => {
+    app.get(path, { config, schema: { hide: true } }, async (request, reply) => {
       reply.headers({ ...HEADERS, etag }).type(type);
       const known = request.headers['if-none-match']?.split(/,\s*/) ?? [];
       const isKnown = known.some((each) => each.replace(/^W\//, '') === etag);

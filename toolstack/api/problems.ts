@@ -16,7 +16,10 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'bad-request':            { status: 400, title: 'The request cannot be understood' },
   'bad-value':              { status: 400, title: 'A field has a value it cannot have' },
   'digest-mismatch':        { status: 400, title: 'The body is not what was sent' },
+  'no-token':               { status: 401, title: 'A token is needed' },
+  'bad-token':              { status: 401, title: 'The token is not valid' },
   'forbidden-origin':       { status: 403, title: 'Not from there' },
+  'forbidden-scope':        { status: 403, title: 'The token is of too small a scope' },
   'not-found':              { status: 404, title: 'No such resource' },
   'no-such-domain':         { status: 404, title: 'No such domain' },
   'no-such-image':          { status: 404, title: 'No such image' },
@@ -28,6 +31,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'no-such-task':           { status: 404, title: 'No such task' },
   'no-such-core':           { status: 404, title: 'No such core' },
   'no-such-save':           { status: 404, title: 'No such saved domain' },
+  'no-such-token':          { status: 404, title: 'No such token' },
   'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
   'name-in-use':            { status: 409, title: 'The name is in use' },
   'disk-exists':            { status: 409, title: 'The disk is there already' },
@@ -35,6 +39,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'device-exists':          { status: 409, title: 'The domain has such a device' },
   'core-exists':            { status: 409, title: 'There is such a core' },
   'save-exists':            { status: 409, title: 'There is such a saved domain' },
+  'too-many':               { status: 409, title: 'There are too many already' },
   'wrong-state':            { status: 409, title: 'Not in this state' },
   'store-refused':          { status: 409, title: 'XenStore refused' },
   'in-flight':              { status: 409, title: 'The request is being carried out' },
@@ -61,7 +66,10 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
 
 type HttpCode =
   | 'bad-request'
+  | 'no-token'
+  | 'bad-token'
   | 'forbidden-origin'
+  | 'forbidden-scope'
   | 'not-found'
   | 'method-not-allowed'
   | 'too-large'

@@ -7,7 +7,8 @@ import type { FastifyInstance } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { CommandError } from '../domains/errors.js';
-import { refusal } from './guard.js';
+import type { Scope } from '../schemas/token.js';
+import { type Access, type Caller, isRefused, SOCKET_PROTOCOL } from './access.js';
 import { PROBLEM_TYPE, problem } from './problems.js';
 
 /** Bytes of one frame from a client. */
@@ -15,27 +16,45 @@ const FRAME_LIMIT = 64 * 1024;
 /** Sent to each client so that a dead one is noticed, milliseconds. */
 const PING_MS = 30_000;
 
+/** Status of a socket that is closed because its caller may not have it any more. */
+const POLICY_VIOLATION = 1008;
+
 /** What to do with an accepted socket. */
 type Session = (socket: WebSocket) => void;
 
 export interface SocketRoute {
   readonly path: RegExp;
+  /** What its callers need: that of a viewer if it is left out. */
+  readonly scope?: Scope;
   /** Checks the request and prepares the session; throws a CommandError or ZodError to refuse. */
-  open(params: readonly string[], query: URLSearchParams): Session;
+  open(params: readonly string[], query: URLSearchParams, caller: Caller): Session;
 }
 
-export function installWebSockets(app: FastifyInstance, routes: readonly SocketRoute[]): void {
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: FRAME_LIMIT });
+export function installWebSockets(
+  app: FastifyInstance,
+  routes: readonly SocketRoute[],
+  access: Access,
+): void {
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: FRAME_LIMIT,
+    handleProtocols: (offered) => offered.has(SOCKET_PROTOCOL) && SOCKET_PROTOCOL,
+  });
   app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy());
-    const session = accept(request, stream, routes);
-    if (session === undefined) return;
+    const accepted = accept(request, stream, routes, access);
+    if (accepted === undefined) return;
     sockets.handleUpgrade(request, stream, head, (socket) => {
       socket.on('error', () => socket.terminate());
-      session(socket);
+      const end = () => socket.close(POLICY_VIOLATION, 'the token is not valid any more');
+      socket.on('close', access.while(accepted.caller, end));
+      accepted.session(socket);
     });
   });
-  const pings = setInterval(() => pingAll(sockets), PING_MS).unref();
+  const pings = setInterval(() => {
+    pingAll(sockets);
+    access.endExpired();
+  }, PING_MS).unref();
   app.addHook('preClose', () => {
     clearInterval(pings);
     for (const socket of sockets.clients) closeGently(socket);
@@ -43,21 +62,30 @@ export function installWebSockets(app: FastifyInstance, routes: readonly SocketR
   });
 }
 
+interface Accepted {
+  readonly session: Session;
+  readonly caller: Caller;
+}
+
 /** @returns the session, or undefined after the refusal has been written. */
 function accept(
   request: IncomingMessage,
   stream: Duplex,
   routes: readonly SocketRoute[],
-): Session | undefined {
+  access: Access,
+): Accepted | undefined {
   const asked = { url: request.url ?? '/', id: randomUUID() };
-  const refused = refusal(request);
-  if (refused !== undefined) return refuse(stream, problem('forbidden-origin', refused, asked));
   const url = new URL(asked.url, 'http://localhost');
-  for (const { path, open } of routes) {
-    const match = path.exec(url.pathname);
-    if (match === null) continue;
+  const route = routes.find(({ path }) => path.test(url.pathname));
+  const caller = access.admit(request, route?.scope ?? 'viewer');
+  if (isRefused(caller)) {
+    return refuse(stream, problem(caller.code, caller.detail, asked), caller.challenge);
+  }
+  if (route !== undefined) {
+    const params = route.path.exec(url.pathname)?.slice(1) ?? [];
     try {
-      return open(match.slice(1).map(decodeURIComponent), url.searchParams);
+      const session = route.open(params.map(decodeURIComponent), url.searchParams, caller);
+      return { session, caller };
     } catch (error) {
       return refuse(stream, describe(error, asked));
     }
@@ -78,7 +106,7 @@ function describe(error: unknown, asked: { url: string; id: string }) {
   return problem('internal', 'The socket could not be opened.', asked);
 }
 
-function refuse(stream: Duplex, body: ReturnType<typeof problem>): undefined {
+function refuse(stream: Duplex, body: ReturnType<typeof problem>, challenge?: string): undefined {
   const text = JSON.stringify(body);
   stream.end(
     [
@@ -86,6 +114,7 @@ function refuse(stream: Duplex, body: ReturnType<typeof problem>): undefined {
       `content-type: ${PROBLEM_TYPE}`,
       `content-length: ${Buffer.byteLength(text)}`,
       `x-request-id: ${body.requestId}`,
+      ...(challenge === undefined ? [] : [`www-authenticate: ${challenge}`]),
       'connection: close',
       '',
       text,

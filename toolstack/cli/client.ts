@@ -23,10 +23,14 @@ export class Refusal extends UserError {
 
 export class Client {
   readonly #base: URL;
+  /** What shows who asks. */
+  readonly #credentials: Record<string, string>;
 
-  constructor(base: string) {
+  /** @param token of the service, if it wants one. */
+  constructor(base: string, token?: string) {
     if (!URL.canParse(base)) throw new UserError(`"${base}" is not a URL`);
     this.#base = new URL(base);
+    this.#credentials = token ? { authorization: `Bearer ${token}` } : {};
   }
 
   /** @param schema what the answer must be. */
@@ -77,7 +81,7 @@ export class Client {
   socket(path: string): Promise<WebSocket> {
     const url = new URL(path, this.#base);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    const socket = new WebSocket(url);
+    const socket = new WebSocket(url, { headers: this.#credentials });
     // Frames may come in the same turn as the handshake: nothing is read until the caller listens.
     return new Promise((resolve, reject) => {
       socket.once('open', () => {
@@ -97,7 +101,9 @@ export class Client {
   }
 
   async #fetch(path: string, init: RequestInit): Promise<Response> {
-    const response = await fetch(new URL(path, this.#base), init).catch((error: unknown) => {
+    const headers = { ...init.headers, ...this.#credentials };
+    const url = new URL(path, this.#base);
+    const response = await fetch(url, { ...init, headers }).catch((error: unknown) => {
       throw this.#unreachable(error);
     });
     if (!response.ok) throw refusalOf(response.status, await response.text());

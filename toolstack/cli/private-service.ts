@@ -20,7 +20,17 @@ export async function startPrivateService(memory: number): Promise<PrivateServic
   const folder = await mkdtemp(join(tmpdir(), 'xl-run-'));
   const folders = FOLDERS.flatMap((name) => [`--${name}`, join(folder, name)]);
   const words = ['--port', '0', '--memory', String(memory), '--demo', 'none'];
-  const args = ['--import', 'tsx', MAIN, ...words, '--store-socket', 'none', ...folders];
+  const args = [
+    '--import',
+    'tsx',
+    MAIN,
+    ...words,
+    '--store-socket',
+    'none',
+    '--state',
+    'none',
+    ...folders,
+  ];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()));
   const close = async (): Promise<void> => {

@@ -14,6 +14,7 @@ import { libxlJson } from './libxl-json.js';
 import { addRunCommand } from './run.js';
 import { addSaveCommands } from './saves.js';
 import { attach } from './terminal.js';
+import { addTokenCommands } from './tokens.js';
 import { traceCommand } from './trace.js';
 import { addTuningCommands } from './tuning.js';
 import { waitForEnd } from './wait.js';
@@ -26,7 +27,8 @@ export function program(): Command {
     .description('Control the domains of a Xenolith host.')
     .option('--host <url>', 'URL of the service', process.env['XENOLITH_URL'] ?? DEFAULT_URL)
     .showHelpAfterError();
-  const client = (): Client => new Client(xl.opts<{ host: string }>().host);
+  const client = (): Client =>
+    new Client(xl.opts<{ host: string }>().host, process.env['XENOLITH_TOKEN']);
   addCreate(xl, client);
   addRunCommand(xl, (url) => new Client(url));
   addQueries(xl, client);
@@ -37,6 +39,7 @@ export function program(): Command {
   addStoreCommands(xl, client);
   addSaveCommands(xl, client);
   traceCommand(xl, client);
+  addTokenCommands(xl, client);
   return xl;
 }
 

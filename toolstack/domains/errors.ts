@@ -21,6 +21,8 @@ export type ErrorCode =
   | 'no-space'
   | 'busy'
   | 'unresponsive'
+  | 'no-such-token'
+  | 'too-many'
   | 'disk-exists'
   | 'disk-in-use'
   | 'disk-too-large'

@@ -8,19 +8,30 @@ const KEPT = 10_000;
 type Listener = (event: NumberedEvent) => void;
 type Unnumbered<E> = E extends unknown ? Omit<E, 'seq' | 'time'> : never;
 
+/** Where numbers come from. */
+export interface Numbers {
+  /** The newest one given; 0 if none ever was. */
+  readonly last: number;
+  next(): number;
+}
+
 export class EventLog {
   readonly #events: NumberedEvent[] = [];
   readonly #listeners = new Set<Listener>();
-  #seq = 0;
+  readonly #numbers: Numbers;
 
-  /** Number of the newest event, 0 if there has been none. */
+  /** @param numbers from 1, if they need not outlive the log. */
+  constructor(numbers: Numbers = fromOne()) {
+    this.#numbers = numbers;
+  }
+
+  /** Number of the newest event, of this service or one before it; 0 if there has been none. */
   get last(): number {
-    return this.#seq;
+    return this.#numbers.last;
   }
 
   record(event: Unnumbered<DomainEvent | TaskEvent>): void {
-    this.#seq += 1;
-    const numbered = { seq: this.#seq, time: new Date().toISOString(), ...event };
+    const numbered = { seq: this.#numbers.next(), time: new Date().toISOString(), ...event };
     this.#events.push(numbered);
     if (this.#events.length > 2 * KEPT) this.#events.splice(0, KEPT);
     for (const listener of this.#listeners) listener(numbered);
@@ -40,4 +51,14 @@ export class EventLog {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+}
+
+function fromOne(): Numbers {
+  let last = 0;
+  return {
+    get last() {
+      return last;
+    },
+    next: () => ++last,
+  };
 }

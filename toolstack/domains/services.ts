@@ -13,6 +13,7 @@ import type { Readiness } from './readiness.js';
 import type { Saves } from './saves.js';
 import type { StoreTree } from './store-tree.js';
 import type { Tasks } from './tasks.js';
+import type { Tokens } from './tokens.js';
 import type { TraceFeed } from './trace-feed.js';
 
 export interface Services {
@@ -30,4 +31,5 @@ export interface Services {
   readonly store: StoreTree;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
+  readonly tokens: Tokens;
 }
