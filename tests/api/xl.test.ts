@@ -1,7 +1,7 @@
 /** xl as its users type it: each verb run as a program against a real service, its output and its exit status. */
 
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, startTestService, type TestService } from '../support/service.js';
@@ -206,6 +206,26 @@ disk = [ '${path},raw,xvda,ro' ]\nvif = [ 'mac=00:16:3e:00:00:01' ]\nfrobnicate 
     const { status, err } = await xl('--host http://127.0.0.1:1 list');
     expect(err).toContain('cannot reach http://127.0.0.1:1');
     expect(status).toBe(1);
+  });
+
+  test('debug-keys, dmesg -c, uptime, trigger and dump-core', async () => {
+    await create();
+    const keys = await xl('debug-keys h');
+    expect(keys).toMatchObject({ status: 0, err: '' });
+    expect(keys.out).toMatch(/^  q  /m);
+    expect((await xl('dmesg -c')).out).toContain('Xenolith 4.17');
+    expect((await xl('dmesg')).out).toBe('');
+    expect((await xl('uptime')).out).toMatch(
+      /^Name +ID Uptime\nDomain-0 +0 \d\d:\d\d:\d\d\nhello +\d+ \d\d:\d\d:\d\d\n$/,
+    );
+    expect((await xl('uptime -s hello')).out).toMatch(/^\d+\n$/);
+    expect(await xl('trigger hello nmi')).toEqual({ status: 0, out: '', err: '' });
+    expect(await xl('trigger hello s3resume')).toMatchObject({ status: 1 });
+    const file = join(service.folder, 'hello.core');
+    expect(await xl(`dump-core hello ${file}`)).toEqual({ status: 0, out: '', err: '' });
+    expect(readFileSync(file).toString('latin1', 0, 4)).toBe('\x7fELF');
+    expect((await service.request('GET', '/v1/cores')).json).toEqual({ cores: [] });
+    expect(await xl('dump-core nobody')).toMatchObject({ status: 1, out: '' });
   });
 });
 

@@ -68,6 +68,11 @@ export class Client {
     await this.#fetch(path, { method: 'PUT', body: web, headers, duplex: 'half' } as RequestInit);
   }
 
+  /** A POST without a body, whose answer has none. */
+  async post(path: string): Promise<void> {
+    await this.#fetch(path, { method: 'POST' });
+  }
+
   async remove(path: string): Promise<void> {
     await this.#fetch(path, { method: 'DELETE' });
   }

@@ -10,6 +10,7 @@ import { type Connect, domainUrl, print, printJson, readDomain } from './command
 import { type CreateOptions, createDomain } from './create.js';
 import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
+import { addHostVerbs } from './host-verbs.js';
 import { libxlJson } from './libxl-json.js';
 import { addRunCommand } from './run.js';
 import { addSaveCommands } from './saves.js';
@@ -38,6 +39,7 @@ export function program(): Command {
   addTuningCommands(xl, client);
   addStoreCommands(xl, client);
   addSaveCommands(xl, client);
+  addHostVerbs(xl, client);
   traceCommand(xl, client);
   addTokenCommands(xl, client);
   return xl;
@@ -145,9 +147,6 @@ function addHost(xl: Command, connect: Connect): void {
       if (options.json) printJson(host);
       else print(formatInfo(host, xl.opts<{ host: string }>().host));
     });
-  xl.command('dmesg')
-    .description("print the hypervisor's messages")
-    .action(async () => void process.stdout.write(await connect().text('/v1/host/dmesg')));
   xl.command('images')
     .description('list the kernels and RAM disks that domains can be created from')
     .action(async () => {
