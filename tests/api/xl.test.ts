@@ -212,7 +212,7 @@ disk = [ '${path},raw,xvda,ro' ]\nvif = [ 'mac=00:16:3e:00:00:01' ]\nfrobnicate 
     await create();
     const keys = await xl('debug-keys h');
     expect(keys).toMatchObject({ status: 0, err: '' });
-    expect(keys.out).toMatch(/^  q  /m);
+    expect(keys.out).toMatch(/^ +q +/m);
     expect((await xl('dmesg -c')).out).toContain('Xenolith 4.17');
     expect((await xl('dmesg')).out).toBe('');
     expect((await xl('uptime')).out).toMatch(
