@@ -226,6 +226,10 @@ disk = [ '${path},raw,xvda,ro' ]\nvif = [ 'mac=00:16:3e:00:00:01' ]\nfrobnicate 
     expect(readFileSync(file).toString('latin1', 0, 4)).toBe('\x7fELF');
     expect((await service.request('GET', '/v1/cores')).json).toEqual({ cores: [] });
     expect(await xl('dump-core nobody')).toMatchObject({ status: 1, out: '' });
+    const lost = await xl(`dump-core hello ${service.folder}/nowhere/hello.core`);
+    expect(lost).toMatchObject({ status: 1, out: '' });
+    const { cores } = (await service.request('GET', '/v1/cores')).json;
+    expect(lost.err).toContain(`the service keeps it as /v1/cores/${cores[0].name}`);
   });
 });
 

@@ -1,6 +1,6 @@
 /** What xl's verbs share. */
 
-import { Domain } from '../schemas/domain.js';
+import { Domain, DomainList } from '../schemas/domain.js';
 import type { Client } from './client.js';
 
 export type Connect = () => Client;
@@ -11,6 +11,12 @@ export const printJson = (value: unknown): void => print(JSON.stringify(value, n
 export const domainUrl = (id: string, rest = ''): string =>
   `/v1/domains/${encodeURIComponent(id)}${rest}`;
 export const readDomain = (client: Client, id: string) => client.json(Domain, 'GET', domainUrl(id));
+
+/** The domains named, or all. @param query of the list: "?ended=true". */
+export const readDomains = async (client: Client, ids: readonly string[], query = '') =>
+  ids.length > 0
+    ? Promise.all(ids.map((id) => readDomain(client, id)))
+    : (await client.json(DomainList, 'GET', `/v1/domains${query}`)).domains;
 
 /** What cannot be honoured and does no harm. */
 export const warn = (text: string): void => void process.stderr.write(`xl: warning: ${text}\n`);

@@ -1,15 +1,12 @@
 /** xl's verbs for the host and for post-mortems: messages, debug keys, uptime, cores, NMI. */
 
-import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
-import { Domain, DomainList } from '../schemas/domain.js';
+import { Domain } from '../schemas/domain.js';
 import { Host } from '../schemas/host.js';
 import { DebugKeysAnswer } from '../schemas/host-control.js';
-import { Task } from '../schemas/task.js';
 import { type Client, UserError } from './client.js';
-import { type Connect, domainUrl, print, readDomain } from './command.js';
+import { type Connect, domainUrl, print, readDomains } from './command.js';
+import { fileOfTask, moveHere } from './task-files.js';
 
 export function addHostVerbs(xl: Command, connect: Connect): void {
   xl.command('dmesg')
@@ -38,7 +35,11 @@ export function addHostVerbs(xl: Command, connect: Connect): void {
     .description('write memory and vCPUs of a domain to an ELF file')
     .argument('<domain>')
     .argument('[file]', 'NAME.core if absent')
-    .action(async (id: string, file: string | undefined) => dumpCore(connect(), id, file));
+    .action(async (id: string, file: string | undefined) => {
+      const client = connect();
+      const core = await fileOfTask(client, domainUrl(id, '/actions/dump-core'), {}, 'core');
+      await moveHere(client, `/v1/cores/${core}`, file ?? core);
+    });
   xl.command('trigger')
     .description('send a trigger to a domain: nmi')
     .argument('<domain>')
@@ -55,10 +56,7 @@ async function printUptimes(
   ids: readonly string[],
   { short }: { short?: true },
 ): Promise<void> {
-  const domains =
-    ids.length > 0
-      ? await Promise.all(ids.map((id) => readDomain(client, id)))
-      : (await client.json(DomainList, 'GET', '/v1/domains')).domains;
+  const domains = await readDomains(client, ids);
   const { uptimeSeconds } = await client.json(Host, 'GET', '/v1/host');
   const rows = domains.map(({ name, domid, createdAt }) => ({
     name,
@@ -78,20 +76,4 @@ function uptimeRow({ name, domid, seconds }: { name: string; domid: number; seco
   const clock = new Date((seconds % 86_400) * 1000).toISOString().slice(11, 19);
   const shown = days > 0 ? `${days} days, ${clock}` : clock;
   return `${name.padEnd(32)} ${String(domid).padStart(5)} ${shown}`;
-}
-
-async function dumpCore(client: Client, id: string, wanted: string | undefined): Promise<void> {
-  const prefer = { prefer: 'wait' };
-  const task = await client.json(Task, 'POST', domainUrl(id, '/actions/dump-core'), {}, prefer);
-  const core = task.result?.['core'];
-  if (typeof core !== 'string') throw new UserError(task.problem?.detail ?? task.step);
-  const file = wanted ?? core;
-  const partial = `${file}.partial`;
-  try {
-    await pipeline(await client.stream(`/v1/cores/${core}`), createWriteStream(partial));
-    await rename(partial, file);
-  } finally {
-    await rm(partial, { force: true });
-    await client.remove(`/v1/cores/${core}`).catch(() => undefined);
-  }
 }

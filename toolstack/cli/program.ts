@@ -2,11 +2,11 @@
 
 import { Command } from 'commander';
 import { z } from 'zod';
-import { Domain, DomainList } from '../schemas/domain.js';
+import { Domain } from '../schemas/domain.js';
 import { Host } from '../schemas/host.js';
 import { Task } from '../schemas/task.js';
 import { Client } from './client.js';
-import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
+import { type Connect, domainUrl, print, printJson, readDomain, readDomains } from './command.js';
 import { type CreateOptions, createDomain } from './create.js';
 import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
@@ -82,10 +82,7 @@ function addQueries(xl: Command, connect: Connect): void {
     .action(async (ids: string[], options: { long?: true; json?: true; all?: true }) => {
       const client = connect();
       const query = options.all ? '?ended=true' : '';
-      const domains =
-        ids.length > 0
-          ? await Promise.all(ids.map((id) => readDomain(client, id)))
-          : (await client.json(DomainList, 'GET', `/v1/domains${query}`)).domains;
+      const domains = await readDomains(client, ids, query);
       if (options.json) printJson(domains);
       else if (options.long) printJson(domains.map(libxlJson));
       else print(formatList(domains));

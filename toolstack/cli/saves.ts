@@ -1,13 +1,11 @@
 /** xl save and restore: a domain to a file of the user's and back, by way of the service's folder of saved domains. */
 
-import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { pipeline } from 'node:stream/promises';
+import { createReadStream } from 'node:fs';
 import type { Command } from 'commander';
 import { Domain } from '../schemas/domain.js';
-import { Task } from '../schemas/task.js';
-import { type Client, UserError } from './client.js';
+import { UserError } from './client.js';
 import { type Connect, domainUrl, printJson } from './command.js';
+import { fileOfTask, moveHere } from './task-files.js';
 
 interface SaveOptions {
   readonly leaveRunning?: true;
@@ -24,12 +22,9 @@ export function addSaveCommands(xl: Command, connect: Connect): void {
     .action(async (id: string, file: string, options: SaveOptions) => {
       const client = connect();
       const afterwards = options.leaveRunning ? 'run' : options.paused ? 'pause' : 'destroy';
-      const name = scratchName();
-      const prefer = { prefer: 'wait' };
-      const body = { name, afterwards };
-      const task = await client.json(Task, 'POST', domainUrl(id, '/actions/save'), body, prefer);
-      if (task.state !== 'succeeded') throw new UserError(task.problem?.detail ?? task.step);
-      await withScratch(client, name, () => download(client, name, file));
+      const action = domainUrl(id, '/actions/save');
+      const name = await fileOfTask(client, action, { name: scratchName(), afterwards }, 'save');
+      await moveHere(client, `/v1/saves/${name}`, file);
     });
   xl.command('restore')
     .description('build a domain from a file that save has written')
@@ -39,36 +34,18 @@ export function addSaveCommands(xl: Command, connect: Connect): void {
     .action(async (file: string, options: { paused?: true; json?: true }) => {
       const client = connect();
       const name = scratchName();
-      await withScratch(client, name, async () => {
-        await client.uploadStream(`/v1/saves/${name}`, createReadStream(file)).catch((error) => {
+      const path = `/v1/saves/${name}`;
+      try {
+        await client.uploadStream(path, createReadStream(file)).catch((error) => {
           throw error instanceof UserError ? error : new UserError(`cannot read ${file}: ${error}`);
         });
         const body = { paused: options.paused === true };
-        const url = `/v1/saves/${name}/actions/restore`;
-        const domain = await client.json(Domain, 'POST', url, body);
+        const domain = await client.json(Domain, 'POST', `${path}/actions/restore`, body);
         if (options.json) printJson(domain);
-      });
+      } finally {
+        await client.remove(path).catch(() => undefined);
+      }
     });
 }
 
 const scratchName = (): string => `xl-${process.pid}-${Date.now()}.save`;
-
-/** Removes the service's copy, whatever happens. */
-async function withScratch(client: Client, name: string, step: () => Promise<void>): Promise<void> {
-  try {
-    await step();
-  } finally {
-    await client.remove(`/v1/saves/${name}`).catch(() => undefined);
-  }
-}
-
-/** A file that is cut off never has the name that was asked for. */
-async function download(client: Client, name: string, file: string): Promise<void> {
-  const partial = `${file}.partial`;
-  try {
-    await pipeline(await client.stream(`/v1/saves/${name}`), createWriteStream(partial));
-    await rename(partial, file);
-  } finally {
-    await rm(partial, { force: true });
-  }
-}

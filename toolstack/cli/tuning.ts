@@ -1,9 +1,9 @@
 /** xl's verbs that change a domain that runs: its vCPUs, memory and name; and its magic keys. */
 
 import type { Command } from 'commander';
-import { Domain, DomainList } from '../schemas/domain.js';
+import { Domain } from '../schemas/domain.js';
 import { UserError } from './client.js';
-import { type Connect, domainUrl, print, printJson, readDomain } from './command.js';
+import { type Connect, domainUrl, print, printJson, readDomains } from './command.js';
 import { formatVcpus } from './format.js';
 
 const KIB_PER_MIB = 1024;
@@ -40,10 +40,7 @@ export function addTuningCommands(xl: Command, connect: Connect): void {
     .option('--json', 'as JSON')
     .action(async (ids: string[], options: { json?: true }) => {
       const client = connect();
-      const domains =
-        ids.length > 0
-          ? await Promise.all(ids.map((id) => readDomain(client, id)))
-          : (await client.json(DomainList, 'GET', '/v1/domains')).domains;
+      const domains = await readDomains(client, ids);
       const vcpus = domains.flatMap(({ name, domid, vcpus: { list } }) =>
         list.map((vcpu) => ({ name, domid, ...vcpu })),
       );
