@@ -7,7 +7,7 @@ import type { MemoryList } from '../../hypervisor/public/privcmd.js';
 import type { Core, DumpCoreRequest } from '../schemas/core.js';
 import { coreHead, PAGE_SIZE } from './core-file.js';
 import { CommandError } from './errors.js';
-import { FileShelf } from './file-shelf.js';
+import { FileShelf, fileNameFor } from './file-shelf.js';
 import type { DomainRecord } from './record.js';
 import type { Progress } from './tasks.js';
 
@@ -33,7 +33,7 @@ export class Cores {
    */
   async dump(
     record: DomainRecord,
-    { name = coreName(record), live }: DumpCoreRequest,
+    { name = fileNameFor(record, 'core'), live }: DumpCoreRequest,
     progress: Progress,
   ): Promise<Core> {
     const { domid } = record;
@@ -105,9 +105,4 @@ export class Cores {
     const sharedInfo = run.bytes.slice(0, PAGE_SIZE);
     return { memory, ...coreHead({ xenVersion, vcpus, sharedInfo, memory }) };
   }
-}
-
-function coreName({ name, domid }: DomainRecord): string {
-  const time = new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');
-  return `${name}-${domid}-${time}.core`;
 }

@@ -98,4 +98,13 @@ export class FileShelf {
   }
 }
 
+/** A name for a file of a domain, of this moment. @param kind what it ends in. */
+export function fileNameFor(
+  { name, domid }: { readonly name: string; readonly domid: number },
+  kind: string,
+): string {
+  const time = new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');
+  return `${name}-${domid}-${time}.${kind}`;
+}
+
 const isWhole = (name: string): boolean => !name.startsWith('.') && !name.endsWith(PARTIAL);

@@ -13,7 +13,7 @@ import { StreamError } from '../../dom0/migration/stream.js';
 import type { DomainCreate } from '../schemas/domain.js';
 import type { Save, SaveRequest } from '../schemas/save.js';
 import { CommandError } from './errors.js';
-import { FileShelf } from './file-shelf.js';
+import { FileShelf, fileNameFor } from './file-shelf.js';
 import type { BuildFrom, DomainRecord } from './record.js';
 import { readSaveHeader, saveHeader, sinkOf, sourceOf } from './save-file.js';
 import type { Progress } from './tasks.js';
@@ -42,7 +42,7 @@ export class Saves {
    * anything fails, it goes on. The caller sees to it that nothing else happens to it.
    */
   async save(record: DomainRecord, request: SaveRequest, progress: Progress): Promise<Save> {
-    const { name = saveName(record), afterwards, timeout } = request;
+    const { name = fileNameFor(record, 'save'), afterwards, timeout } = request;
     await this.shelf.requireFree(name);
     progress.step('asked its kernel to suspend');
     await this.#suspend(record, timeout * MS);
@@ -59,26 +59,22 @@ export class Saves {
     }
   }
 
-  /** What a file was saved from, and how to build a domain from it. Throws `bad-save`. */
-  async open(name: string): Promise<{ config: DomainCreate; build: BuildFrom }> {
+  /** Has a domain built from a file, by `create`. Throws `bad-save`, and what `create` throws. */
+  async restore<Result>(
+    name: string,
+    create: (config: DomainCreate, build: BuildFrom) => Promise<Result>,
+  ): Promise<Result> {
     await this.shelf.read(name);
     const file = await open(this.shelf.pathOf(name));
     const source = sourceOf(file);
     try {
       const config = await readSaveHeader(source);
-      const build: BuildFrom = async (params) => {
-        try {
-          return await restoreDomain(this.#dom0.privcmd, params, source);
-        } catch (error) {
-          throw asBadSave(error, name);
-        } finally {
-          await file.close();
-        }
-      };
-      return { config, build };
+      return await create(config, (params) => restoreDomain(this.#dom0.privcmd, params, source));
     } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      throw new CommandError('bad-save', `"${name}" cannot be restored: ${error.message}.`);
+    } finally {
       await file.close();
-      throw asBadSave(error, name);
     }
   }
 
@@ -102,10 +98,9 @@ export class Saves {
         if (notice.domid === domid) resolve(notice.reason ?? notice.state);
       });
     });
-    const late = new AbortController();
-    const timer = setTimeout(() => late.abort(), timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<undefined>((resolve) => {
-      late.signal.addEventListener('abort', () => resolve(undefined));
+      timer = setTimeout(() => resolve(undefined), timeoutMs);
     });
     await requestShutdown(store, domid, 'suspend', timeoutMs);
     const reason = await Promise.race([stopped, tooLate]);
@@ -126,14 +121,4 @@ export class Saves {
     await this.#dom0.privcmd.call('resumedomain', { domid });
     delete record.shutdownReason;
   }
-}
-
-function asBadSave(error: unknown, name: string): unknown {
-  if (!(error instanceof StreamError)) return error;
-  return new CommandError('bad-save', `"${name}" cannot be restored: ${error.message}.`);
-}
-
-function saveName({ name, domid }: DomainRecord): string {
-  const time = new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');
-  return `${name}-${domid}-${time}.save`;
 }

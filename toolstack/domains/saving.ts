@@ -41,6 +41,7 @@ export async function restoreSaved(
   name: string,
   { paused }: RestoreRequest,
 ): Promise<Domain> {
-  const { config, build } = await saves.open(name);
-  return domains.run({ kind: 'create', config: { ...config, paused }, build });
+  return saves.restore(name, (config, build) =>
+    domains.run({ kind: 'create', config: { ...config, paused }, build }),
+  );
 }
