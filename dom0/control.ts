@@ -24,6 +24,18 @@ export async function requestShutdown(
   return { acknowledged: waitForAnswer(store, path, request, timeoutMs) };
 }
 
+/** Takes a request back that the kernel has not begun with, so that it does not obey when nobody waits any more. */
+export async function withdrawShutdown(
+  store: XenstoreClient,
+  domid: number,
+  request: ControlRequest,
+): Promise<void> {
+  const path = `${domainPath(domid)}/${CONTROL_NODES.SHUTDOWN}`;
+  await store.transaction(async (access) => {
+    if ((await access.tryRead(path)) === request) await access.write(path, '');
+  });
+}
+
 /** Watches differ by token, so that two requests do not get into each other's way. */
 let tokens = 0;
 

@@ -66,10 +66,7 @@ export class Inspection {
   /** @throws ControlError EINVAL if they do not fit the bounce buffer. */
   readPages(domain: Domain, mfns: Uint32Array, at: number): null {
     const { ram, bounce } = this.#parts;
-    const end = at + mfns.length * PAGE_SIZE;
-    if (!(Number.isInteger(at) && at >= 0 && end <= bounce.length)) {
-      throw new ControlError('EINVAL', `bytes ${at} to ${end} are not in the bounce buffer`);
-    }
+    requireInBounce(bounce, mfns.length, at);
     let to = at;
     for (const mfn of mfns) {
       const frame = domain.frameMap.peek(asMfn(mfn));
@@ -79,6 +76,13 @@ export class Inspection {
     }
     return null;
   }
+}
+
+/** @throws ControlError EINVAL if pages from byte `at` on are not in the bounce buffer. */
+export function requireInBounce(bounce: Uint8Array, pages: number, at: number): void {
+  const end = at + pages * PAGE_SIZE;
+  if (Number.isInteger(at) && at >= 0 && end <= bounce.length) return;
+  throw new ControlError('EINVAL', `bytes ${at} to ${end} are not in the bounce buffer`);
 }
 
 const ZERO_PAGE = new Uint8Array(PAGE_SIZE);

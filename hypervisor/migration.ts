@@ -6,11 +6,12 @@
 import type { Domain } from './common/domain.js';
 import { ControlError } from './control-error.js';
 import type { DomainControl } from './domain-control.js';
+import { requireInBounce } from './inspection.js';
 import { PAGE_SIZE } from './machine/layout.js';
 import type { Ram } from './machine/ram.js';
-import { asDomId, asMfn } from './machine/types.js';
-import { GNTTAB_RESERVED_CONSOLE, GNTTAB_RESERVED_XENSTORE } from './public/grant-table.js';
+import { asMfn } from './machine/types.js';
 import type { CreatedDomain, FinishRestore, RestoreDomain } from './public/privcmd.js';
+import { offerRings } from './pv/domain-builder.js';
 import { type PageType, PGT } from './pv/page-types.js';
 import type { Pv } from './pv/pv.js';
 import { takeContext } from './pv/vcpu-context.js';
@@ -18,7 +19,6 @@ import { GPR } from './x86/state.js';
 
 /** In the types of pages: XEN_DOMCTL_PFINFO_LPINTAB, shifted as in a stream. */
 const PINNED = 8;
-const DOM0 = asDomId(0);
 
 export interface MigrationParts {
   readonly ram: Ram;
@@ -76,9 +76,7 @@ export class Migration {
   /** Fills pages, or shared_info, from the bounce buffer. */
   writePages(domain: Domain, mfns: Uint32Array, at: number): null {
     const { bounce, ram } = this.#parts;
-    if (!(Number.isInteger(at) && at >= 0 && at + mfns.length * PAGE_SIZE <= bounce.length)) {
-      throw new ControlError('EINVAL', `${mfns.length} pages at ${at} of the bounce buffer`);
-    }
+    requireInBounce(bounce, mfns.length, at);
     for (const [n, number] of mfns.entries()) {
       const mfn = asMfn(number);
       const { sharedInfo } = domain;
@@ -100,13 +98,10 @@ export class Migration {
         throw new ControlError('EINVAL', `the ring in MFN ${mfn} is no page of the domain's`);
       }
     }
-    const storePort = domain.events.allocateUnbound(DOM0);
-    const consolePort = domain.events.allocateUnbound(DOM0);
-    domain.grants.seed(GNTTAB_RESERVED_XENSTORE, DOM0, asMfn(storeMfn));
-    domain.grants.seed(GNTTAB_RESERVED_CONSOLE, DOM0, asMfn(consoleMfn));
+    const rings = offerRings(domain, asMfn(storeMfn), asMfn(consoleMfn));
     this.#unfinished.delete(domain);
     this.#parts.control.start(domain);
-    return { domid: domain.id, storeMfn, storePort, consoleMfn, consolePort };
+    return { domid: domain.id, ...rings };
   }
 
   /** A suspended domain goes on where it stopped: sched_op tells it that it was not saved elsewhere. */

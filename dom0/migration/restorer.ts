@@ -12,9 +12,9 @@ import {
   XEN_LEGACY_MAX_VCPUS,
 } from '../../hypervisor/public/xen.js';
 import type { Privcmd } from '../privcmd.js';
+import { readPages } from './guest-pages.js';
 import { hasContents, PAGE_SIZE, PFINFO, pfnOf, tableLevel, typeOf } from './page-info.js';
 import {
-  copyOf,
   pageOf,
   RECORD,
   RECORD_NAMES,
@@ -168,15 +168,8 @@ class Restorer {
     }
   }
 
-  async #read(mfn: number): Promise<Uint8Array> {
-    const run = await this.#privcmd.bounce.take(1);
-    try {
-      const [domid, mfns] = [this.#domid, Uint32Array.of(mfn)];
-      await this.#privcmd.call('readpages', { domid, mfns, at: run.at });
-      return copyOf(run.bytes);
-    } finally {
-      run.free();
-    }
+  #read(mfn: number): Promise<Uint8Array> {
+    return readPages(this.#privcmd, this.#domid, Uint32Array.of(mfn));
   }
 
   #mfn(pfn: number, what: string): number {

@@ -5,9 +5,9 @@
 
 import type { Privcmd } from '../privcmd.js';
 import { p2mFrames } from './guest-p2m.js';
+import { readPages } from './guest-pages.js';
 import { hasContents, PFINFO, pageInfo, tableLevel } from './page-info.js';
 import {
-  copyOf,
   header,
   pageOf,
   RECORD,
@@ -48,10 +48,10 @@ export async function saveDomain(
   progress: (done: number) => void = () => undefined,
 ): Promise<void> {
   const memory = await listMemory(privcmd, domid);
-  const readPages = pageReader(privcmd, domid);
-  const info = await readPages(Uint32Array.of(memory.sharedInfoMfn));
+  const read = (mfns: Uint32Array) => readPages(privcmd, domid, mfns);
+  const info = await read(Uint32Array.of(memory.sharedInfoMfn));
   const pages = highestPfn(memory) + 1;
-  const list = await p2mFrames(info, pages, (mfn) => readPages(Uint32Array.of(mfn)));
+  const list = await p2mFrames(info, pages, (mfn) => read(Uint32Array.of(mfn)));
   await sink.write(header());
   await writeRecord(
     sink,
@@ -61,7 +61,7 @@ export async function saveDomain(
   await writeRecord(sink, RECORD.STATIC_DATA_END);
   await writeRecord(sink, RECORD.X86_PV_P2M_FRAMES, p2mRecord(memory, list, pages));
   for (let first = 0; first < memory.mfns.length; first += BATCH) {
-    await writePages(sink, memory, first, readPages);
+    await writePages(sink, memory, first, read);
     progress(first / memory.mfns.length);
   }
   await writeRecord(sink, RECORD.TSC_INFO, tscRecord());
@@ -86,19 +86,6 @@ async function listMemory(privcmd: Privcmd, domid: number): Promise<Memory> {
 
 const highestPfn = ({ pfns }: Memory): number => pfns.reduce((most, pfn) => Math.max(most, pfn), 0);
 
-/** Reads pages by way of the bounce buffer. */
-function pageReader(privcmd: Privcmd, domid: number) {
-  return async (mfns: Uint32Array): Promise<Uint8Array> => {
-    const run = await privcmd.bounce.take(mfns.length);
-    try {
-      await privcmd.call('readpages', { domid, mfns, at: run.at });
-      return copyOf(run.bytes);
-    } finally {
-      run.free();
-    }
-  };
-}
-
 function p2mRecord({ pfnByMfn }: Memory, list: readonly number[], pages: number): Uint8Array {
   const body = new Uint8Array(8 + list.length * 8);
   const view = viewOf(body);
@@ -116,13 +103,13 @@ async function writePages(
   sink: Sink,
   memory: Memory,
   first: number,
-  readPages: (mfns: Uint32Array) => Promise<Uint8Array>,
+  read: (mfns: Uint32Array) => Promise<Uint8Array>,
 ): Promise<void> {
   const mfns = memory.mfns.subarray(first, first + BATCH);
   const head = new Uint8Array(8 + mfns.length * 8);
   const view = viewOf(head);
   view.setUint32(0, mfns.length, true);
-  const contents = await readPages(mfns);
+  const contents = await read(mfns);
   for (let n = 0; n < mfns.length; n++) {
     const type = memory.types[first + n] ?? PFINFO.NOTAB;
     const pfn = memory.pfns[first + n] ?? 0;

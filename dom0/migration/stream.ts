@@ -131,10 +131,3 @@ export const viewOf = (bytes: Uint8Array): DataView =>
 /** Page `n` of a run of pages. */
 export const pageOf = (bytes: Uint8Array, n: number): Uint8Array =>
   bytes.subarray(n * PAGE_SIZE, (n + 1) * PAGE_SIZE);
-
-/** Memory of one's own. On shared memory `set` is a hundred times as fast as the constructor. */
-export function copyOf(shared: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(shared.length);
-  bytes.set(shared);
-  return bytes;
-}

@@ -79,7 +79,7 @@ export function buildDomain(pv: Pv, domain: Domain, request: BuildRequest): Buil
   if (plan.hypercallPage !== undefined) builder.installHypercallPage(plan.hypercallPage);
   builder.writeP2m(request.memoryPages);
   const root = builder.mapEverything();
-  const built = connect(domain, builder.mfn(plan.xenstore), builder.mfn(plan.console));
+  const built = offerRings(domain, builder.mfn(plan.xenstore), builder.mfn(plan.console));
   builder.writeStartInfo(request, built, notes.modStartPfn, ramdisk.length);
   builder.writeSharedInfo();
   builder.startVcpu(root);
@@ -87,7 +87,7 @@ export function buildDomain(pv: Pv, domain: Domain, request: BuildRequest): Buil
 }
 
 /** The ends of XenStore and console that dom0 will take: a port and a grant for each ring. */
-function connect(domain: Domain, storeMfn: Mfn, consoleMfn: Mfn): Built {
+export function offerRings(domain: Domain, storeMfn: Mfn, consoleMfn: Mfn): Built {
   const storePort = domain.events.allocateUnbound(DOM0);
   const consolePort = domain.events.allocateUnbound(DOM0);
   domain.grants.seed(GNTTAB_RESERVED_XENSTORE, DOM0, storeMfn);

@@ -120,12 +120,15 @@ describe('a saved domain', () => {
   );
 
   test('cannot be made of a kernel that does not suspend itself, which goes on', async () => {
-    await request('POST', '/v1/domains', { name: 'ticker', kernel: 'ticker', memory: 8 });
-    const path = '/v1/domains/ticker/actions/save';
-    const task = await taskOf(path, { timeout: 1 });
-    expect(task).toMatchObject({ state: 'failed' });
+    await request('POST', '/v1/domains', { name: 'hello', kernel: 'hello', memory: 8 });
+    const task = await taskOf('/v1/domains/hello/actions/save', { timeout: 1 });
+    expect(task).toMatchObject({ state: 'failed', problem: { type: '/problems/unresponsive' } });
+    const { domid, state } = (await request('GET', '/v1/domains/hello')).json;
+    expect(['running', 'blocked']).toContain(state);
+    const node = await request('GET', `/v1/xenstore/local/domain/${domid}/control/shutdown`);
+    expect(node.json.value).toBe('');
     expect((await request('GET', '/v1/saves')).json).toEqual({ saves: [] });
-    expect((await request('DELETE', '/v1/domains/ticker')).status).toBe(204);
+    expect((await request('DELETE', '/v1/domains/hello')).status).toBe(204);
   });
 
   test('that is not there is said so', async () => {

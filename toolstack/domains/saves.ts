@@ -5,7 +5,7 @@
 
 import { open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { requestShutdown } from '../../dom0/control.js';
+import { requestShutdown, withdrawShutdown } from '../../dom0/control.js';
 import type { Dom0 } from '../../dom0/guest.js';
 import { restoreDomain } from '../../dom0/migration/restorer.js';
 import { saveDomain } from '../../dom0/migration/saver.js';
@@ -108,6 +108,7 @@ export class Saves {
     stop();
     if (reason === 'suspend') return;
     if (reason === undefined) {
+      await withdrawShutdown(store, domid, 'suspend');
       const message = `Its kernel has not suspended itself within ${timeoutMs / MS} s.`;
       throw new CommandError('unresponsive', message);
     }
