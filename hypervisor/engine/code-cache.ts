@@ -10,6 +10,7 @@ import { Code, Decoder, DecoderError, DecoderOptions, Instruction } from 'iced-x
 import { CODE_SIZE, FRAME_INFO_SIZE, LAYOUT, PAGE_SIZE } from '../machine/layout.js';
 import type { Ram } from '../machine/ram.js';
 import type { Frame } from '../machine/types.js';
+import { isFence } from '../x86/fences.js';
 import { MODE, type Mode } from '../x86/segment-state.js';
 import type { CaseTable, CodeEntry } from './cases.js';
 import { CODE_MAP, FRAME_INFO, PSEUDO, RECORD, SCRATCH } from './record.js';
@@ -99,6 +100,7 @@ export class CodeCache {
     const entries: CodeEntry[] = [];
     let at = offset;
     let isOpen = true;
+    let fenced = false;
     const most = this.#isChecked ? 1 : MAX_BLOCK;
     while (isOpen && entries.length < most && at < PAGE_SIZE) {
       if (this.#ram.u32[map / 4 + at] !== 0) break;
@@ -109,9 +111,12 @@ export class CodeCache {
       entries.push(entry);
       isOpen = !entry.definition.options.last;
       at += this.#instruction.length;
+      fenced = isFence(this.#instruction);
+      if (fenced) break;
     }
     decoder.free();
     if (entries.length === 0) return false;
+    if (fenced) this.#writePseudo(this.#allocate(), PSEUDO.FENCE, 0);
     if (isOpen) this.#appendContinuation(at, links);
     this.#countInstructions(start, entries);
     this.#enter(map, start, entries.length);
@@ -130,6 +135,7 @@ export class CodeCache {
     const id = this.identify(second);
     const guard = this.#allocate();
     const length = this.#decodeSingle(this.#allocate(), offset, bytes);
+    if (isFence(this.#instruction)) this.#writePseudo(this.#allocate(), PSEUDO.FENCE, 0);
     this.#writePseudo(guard, PSEUDO.STRADDLE, id);
     this.#ram.u16[(guard + RECORD.OFFSET) / 2] = offset | (length << 12);
     this.#ram.u8[guard + RECORD.COUNT] = 1;

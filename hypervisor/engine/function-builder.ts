@@ -187,6 +187,13 @@ export class FunctionBuilder {
     this.out.u8(0);
   }
 
+  /** All that was stored before is seen by other threads before anything that follows is loaded. */
+  fence(): void {
+    this.out.u8(OPCODE.atomic);
+    this.out.u32(OPCODE.atomicFence);
+    this.out.u8(0);
+  }
+
   // ---- calls
   callIndex(index: number, signature: Signature, args: readonly Value[]): Value {
     args.forEach((arg, i) => {

@@ -286,6 +286,10 @@ function pseudoCases(b: InstructionBuilder, loop: Loop, goOn: () => void): (() =
   cases[PSEUDO.GOTO] = follow;
   cases[PSEUDO.CROSS] = cross;
   cases[PSEUDO.STRADDLE] = straddle;
+  cases[PSEUDO.FENCE] = () => {
+    b.fence();
+    goOn();
+  };
   return cases;
 }
 

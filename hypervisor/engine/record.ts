@@ -28,7 +28,8 @@ export const PSEUDO = {
   GOTO:     2, // goes on at LINK, in the same page
   CROSS:    3, // goes on at IMM relative to this page's address, in another page
   STRADDLE: 4, // guards an instruction that reaches into the next page: IMM = identity of that page's code
-  COUNT:    5,
+  FENCE:    5, // what was stored before is seen by other threads before what follows is loaded
+  COUNT:    6,
 } as const;
 
 /** Software TLB: three direct-mapped arrays of 16-byte entries. */

@@ -27,6 +27,8 @@ export const OPCODE = {
   memory: 0xfc,
   memoryCopy: 10,
   memoryFill: 11,
+  atomic: 0xfe,
+  atomicFence: 3,
 } as const;
 export const NO_RESULT = 0x40;
 export const LETTER: Readonly<Record<string, Type>> = {

@@ -1,4 +1,4 @@
-/** Read-modify-write with exchange: XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B. One processor: LOCK changes nothing. */
+/** Read-modify-write with exchange: XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B. One processor: LOCK is a fence and no more (fences.ts). */
 // Spec: SDM 2A/2B, the entries of the same names.
 
 import type { Builder, Semantics, Value } from './builder.js';

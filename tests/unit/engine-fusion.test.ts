@@ -42,6 +42,10 @@ const KINDS: readonly ((random: Random) => number[])[] = [
   (r) => [...rex(r), 0xff, modrm(3, r(2), pick(r))],
   (r) => [0x50 + pick(r), 0x50 + pick(r), 0x58 + pick(r), 0x58 + pick(r)],
   (r) => [0x38, modrm(3, r(4), r(4))],
+  // fences: LOCK ADD, XCHG with memory, MFENCE
+  (r) => [0xf0, ...rex(r), 0x01, modrm(1, pick(r), DATA_POINTER), r(16) * 8],
+  (r) => [...rex(r), 0x87, modrm(1, pick(r), DATA_POINTER), r(16) * 8],
+  () => [0x0f, 0xae, 0xf0],
 ];
 
 /** A straight line of instructions with conditional branches forwards. */
