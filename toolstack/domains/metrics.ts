@@ -21,12 +21,11 @@ export interface MetricSources {
 export class Metrics {
   readonly contentType = Registry.PROMETHEUS_CONTENT_TYPE;
   readonly #sources: MetricSources;
-  /** Those of this process: they are collected all the time. */
-  readonly #process = new Registry();
+  /** Those of this process, from when somebody asks: collecting them wakes an idle host a hundred times a second. */
+  #process: Registry | undefined;
 
   constructor(sources: MetricSources) {
     this.#sources = sources;
-    collectDefaultMetrics({ register: this.#process });
   }
 
   /** Everything as it is now. */
@@ -41,6 +40,7 @@ export class Metrics {
         metric.inc(Object.fromEntries(labels.map((label, n) => [label, values[n] ?? ''])), value);
       }
     }
+    this.#process ??= collectProcess();
     return (await registry.metrics()) + (await this.#process.metrics());
   }
 
@@ -81,4 +81,10 @@ export class Metrics {
     const { domains } = this.#sources;
     return domains.domidOf(uuid) === undefined ? 0 : domains.console(uuid).history.total;
   }
+}
+
+function collectProcess(): Registry {
+  const register = new Registry();
+  collectDefaultMetrics({ register });
+  return register;
 }
