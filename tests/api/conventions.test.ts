@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { startTestService, type TestService } from '../support/service.js';
+import { eventually, startTestService, type TestService } from '../support/service.js';
 
 let service: TestService;
 beforeAll(async () => {
@@ -40,8 +40,18 @@ describe('Idempotency-Key', () => {
   test('another request under the same key is refused, and one while the first goes on', async () => {
     await create('two', hello());
     expect((await create('two', hello('other'))).status).toBe(422);
-    const both = await Promise.all([create('three', hello('a')), create('three', hello('a'))]);
-    expect(both.map(({ status }) => status).sort()).toEqual([201, 409]);
+    // The kernel of a paused domain answers nothing: the first is waited for as long as it says.
+    await service.request('POST', '/v1/domains', { ...hello('still'), paused: true });
+    const headers = { 'idempotency-key': 'three', prefer: 'wait' };
+    const stop = () => send('POST', '/v1/domains/still/actions/shutdown', headers, { timeout: 1 });
+    const first = stop();
+    await eventually(
+      () => service.request('GET', '/v1/tasks'),
+      ({ json }) => json.tasks.some(({ state }: { state: string }) => state === 'running'),
+    );
+    const second = await stop();
+    expect([(await first).status, second.status]).toEqual([200, 409]);
+    expect(await second.json()).toMatchObject({ type: '/problems/in-flight' });
   });
 
   test('refusals are repeated as well; a key that is none is refused', async () => {

@@ -115,7 +115,14 @@ class Vandal {
     socket.on('close', () => {
       if (this.#socket === socket) this.thrownOut += 1;
     });
-    await once(socket, 'connect');
+    try {
+      await once(socket, 'connect');
+    } catch (error) {
+      // The queue of the listener is full of those that have left: it is to be tried again when it has accepted some.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      await new Promise((resolve) => setImmediate(resolve));
+      return this.#connected();
+    }
     this.#socket = socket;
     this.#broken = 0;
     return socket;
