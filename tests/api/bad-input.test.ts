@@ -49,6 +49,7 @@ describe('POST /v1/domains refuses', () => {
     ['memory as text',            { ...hello, memory: '32' },              '/memory'],
     ['no memory at all',          { ...hello, memory: 0 },                 '/memory'],
     ['negative memory',           { ...hello, memory: -1 },                '/memory'],
+    ['hardly any memory',         { ...hello, memory: 3e-174 },            '/memory'],
     ['a part of a page',          { ...hello, memory: 1.0001 },            '/memory'],
     ['more than RAM can be',      { ...hello, memory: 5000 },              '/memory'],
     ['no vCPU',                   { ...hello, vcpus: 0 },                  '/vcpus'],

@@ -49,7 +49,7 @@ const freeFrames = async (): Promise<number> =>
 test('a guest finds on its disk what it wrote, with copied pages and with persistent grants', async () => {
   const before = await freeFrames();
   const { guest, events, path, end } = await start('disk');
-  const [verdict] = await guest.shows(/VERDICT: .*/, PATIENCE_MS);
+  const [verdict] = await guest.shows(/VERDICT: .*\r?\n/, PATIENCE_MS);
   expect(verdict).toMatch(/^VERDICT: success/);
   await end();
   expect(events.map(({ kind }) => kind)).toEqual(['connected', 'closed', 'connected', 'closed']);
@@ -61,7 +61,7 @@ test('a guest finds on its disk what it wrote, with copied pages and with persis
 
 test('the same with an overlay leaves the image as it was', async () => {
   const { guest, path, end } = await start('disk', { overlay: {} });
-  const [verdict] = await guest.shows(/VERDICT: .*/, PATIENCE_MS);
+  const [verdict] = await guest.shows(/VERDICT: .*\r?\n/, PATIENCE_MS);
   expect(verdict).toMatch(/^VERDICT: success/);
   await end();
   expect(readFileSync(path).equals(Buffer.alloc(DISK_BYTES))).toBe(true);
@@ -72,7 +72,7 @@ test.each([1, 2])('a guest that sends nonsense harms only itself, seed %i', asyn
   const hostile = await start('hostile-block-rings', {}, `seed=${seed}`);
   await hostile.guest.shows(/life 1\b/, PATIENCE_MS);
   const neighbour = await start('disk');
-  const [verdict] = await neighbour.guest.shows(/VERDICT: .*/, PATIENCE_MS);
+  const [verdict] = await neighbour.guest.shows(/VERDICT: .*\r?\n/, PATIENCE_MS);
   expect(verdict).toMatch(/^VERDICT: success/);
   await hostile.guest.shows(/life 3\b/, PATIENCE_MS);
   const kinds = new Set(hostile.events.map(({ kind }) => kind));

@@ -43,7 +43,7 @@ async function echo(blank: number): Promise<HostGuest[]> {
   const server = await start('net', `ip=10.0.0.1 blank=${blank}`);
   const options = `count=${COUNT} blank=${blank} patience=${ENDS_MS / 1000}`;
   const client = await start('net', `ip=10.0.0.2 peer=10.0.0.1 ${options}`);
-  for (const guest of [client, server]) await guest.shows(/VERDICT: .*\s/, ENDS_MS);
+  for (const guest of [client, server]) await guest.shows(/VERDICT: .*\r?\n/, ENDS_MS);
   expect(client.output).toContain(`VERDICT: success: ${COUNT} echoes, all right; 0 errors`);
   expect(server.output).toContain(`VERDICT: success: ${COUNT + 1} datagrams answered, 0 wrong`);
   return [client, server];

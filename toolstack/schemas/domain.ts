@@ -63,11 +63,16 @@ const CMDLINE_MAX = 1023;
 /** Devices of each kind that a domain can be created with. */
 const MOST_DEVICES = 32;
 
+/** zod's own multipleOf takes 1e-100 for a multiple of everything. */
 const Mib = z
   .number()
-  .positive()
+  .min(1 / PAGES_PER_MIB)
   .max(3840)
-  .multipleOf(1 / PAGES_PER_MIB, 'a whole number of 4 KiB pages, that is a multiple of 1/256');
+  .refine(
+    (mib) => Number.isInteger(mib * PAGES_PER_MIB),
+    'a whole number of 4 KiB pages, that is a multiple of 1/256',
+  )
+  .meta({ multipleOf: 1 / PAGES_PER_MIB });
 const Vcpus = z.int().min(1).max(128);
 const Weight = z.int().min(1).max(65535);
 const Cap = z.int().min(0).max(3200);
