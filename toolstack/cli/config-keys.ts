@@ -57,7 +57,7 @@ export const KEYS: Readonly<Record<string, Setter>> = {
   on_reboot:           policy('onReboot'),
   on_watchdog:         policy('onWatchdog'),
   on_crash:            policy('onCrash'),
-  on_soft_reset:       ignored('PV domains have no soft reset', 'soft-reset'),
+  on_soft_reset:       policy('onSoftReset', 'soft-reset'),
 
   // booting
   kernel:              text('kernel'),

@@ -1,7 +1,7 @@
 /** What a key of a configuration does to the request: sets a field of it, is said to have no effect, or is refused. */
 
 import { existsSync } from 'node:fs';
-import type { DomainCreateInput } from '../schemas/domain.js';
+import { type DomainCreateInput, POLICIES } from '../schemas/domain.js';
 import { UserError } from './client.js';
 import type { Setting, Settings, Value } from './config-text.js';
 import { parseDisk, parseVif } from './device-specs.js';
@@ -24,7 +24,7 @@ type NumberField =
   | 'maxGrantFrames'
   | 'maxMaptrackFrames'
   | 'maxEventChannels';
-type PolicyField = 'onPoweroff' | 'onReboot' | 'onCrash' | 'onWatchdog';
+type PolicyField = 'onPoweroff' | 'onReboot' | 'onCrash' | 'onWatchdog' | 'onSoftReset';
 
 export const text =
   (field: 'name' | 'kernel' | 'ramdisk' | 'uuid'): Setter =>
@@ -38,12 +38,17 @@ export const whole =
     draft[field] = numberOf(setting, key);
   };
 
+/** @param same what the domain does anyway, if nothing is said. */
 export const policy =
-  (field: PolicyField): Setter =>
-  ({ draft, warn }, setting, key) => {
-    const [, core, rest = ''] = /^(coredump-)?(.*)$/.exec(stringOf(setting, key)) ?? [];
-    if (core !== undefined) warn(`${setting.where}: no core is dumped`);
-    draft[field] = rest as NonNullable<DomainCreateInput[PolicyField]>;
+  (field: PolicyField, ...same: readonly string[]): Setter =>
+  ({ draft }, setting, key) => {
+    const name = stringOf(setting, key);
+    if (same.includes(name)) return;
+    const found = POLICIES.find((each) => each === name);
+    if (found === undefined) {
+      throw new UserError(`${setting.where}: ${key}: "${name}" is none of ${POLICIES.join(', ')}`);
+    }
+    draft[field] = found;
   };
 
 /** The command line: `cmdline` if there is one, else `root` and `extra`. */

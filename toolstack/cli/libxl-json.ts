@@ -188,5 +188,8 @@ export function libxlJson(domain: Domain): object {
 
 const actions = ({ policies }: Domain): Record<string, string> =>
   Object.fromEntries(
-    Object.entries(policies).map(([when, what]) => [`on_${when}`, what.replaceAll('-', '_')]),
+    Object.entries(policies).map(([when, what]) => [
+      `on_${when.replace('softReset', 'soft_reset')}`,
+      what.replaceAll('-', '_'),
+    ]),
   );

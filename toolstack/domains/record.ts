@@ -81,6 +81,7 @@ const policiesOf = (config: DomainCreate): Domain['policies'] => ({
   reboot: config.onReboot,
   crash: config.onCrash,
   watchdog: config.onWatchdog,
+  softReset: config.onSoftReset,
 });
 
 /** xl's precedence: a dying domain is not paused, a paused one not blocked. */

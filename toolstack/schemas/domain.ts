@@ -168,6 +168,7 @@ export const Domain = z
         reboot: z.enum(POLICIES),
         crash: z.enum(POLICIES),
         watchdog: z.enum(POLICIES),
+        softReset: z.enum(POLICIES),
       })
       .describe('What becomes of it when it stops.'),
     disks: z.array(DomainDisk),
