@@ -50,6 +50,10 @@ export interface TraceEvent {
   readonly duration: number;
   /** Guest address behind the call. */
   readonly rip: string;
+  /** Where the hypercall page returns to, if the call was made through it. */
+  readonly caller?: string;
+  /** The caller, or else rip, by the symbols of the guest's kernel: `start_kernel+0x1a`. */
+  readonly symbol?: string;
   readonly preempted: boolean;
   readonly multicall: boolean;
   /** Why the hypervisor refused something. */
@@ -57,6 +61,9 @@ export interface TraceEvent {
   /** The whole as one line. */
   readonly text: string;
 }
+
+/** Names an address of a domain's kernel; undefined if it cannot. */
+export type NameAddress = (domid: number, address: bigint) => string | undefined;
 
 function argumentText({ kind }: Argument, value: bigint): string {
   if (kind === 'domid') return domidName(Number(value & 0xffffn));
@@ -132,8 +139,9 @@ function resultText({ flags, result }: TraceRecord): string {
 
 const micros = (ns: number): string => `${(ns / 1000).toFixed(ns < 10_000 ? 1 : 0)}µs`;
 
-function hypercallEvent(record: TraceRecord): TraceEvent {
+function hypercallEvent(record: TraceRecord, nameOf: NameAddress): TraceEvent {
   const row = HYPERCALLS[record.op];
+  const head = common(record, nameOf);
   const { op, entries, total, args, text } = decodeCall(record, row);
   const [first] = entries;
   const outputs = entriesText(
@@ -146,7 +154,7 @@ function hypercallEvent(record: TraceRecord): TraceEvent {
   const why = record.why.length === 0 ? '' : ` (${record.why.join('; ')})`;
   const line = `${name}(${text})${resultText(record)}${outputs && ` ${outputs}`}${why}`;
   return {
-    ...common(record),
+    ...head,
     kind: 'hypercall',
     class: row?.traceClass ?? 'control',
     name,
@@ -158,14 +166,22 @@ function hypercallEvent(record: TraceRecord): TraceEvent {
       : {}),
     ...(hasResult ? { result: record.result } : {}),
     ...(failed === undefined ? {} : { errno: failed }),
-    text: `${who(record)} ${line} <${micros(record.duration)}> @${hex(record.rip)}`,
+    text: `${who(record)} ${line} <${micros(record.duration)}> ${where(record, head.symbol)}`,
   };
 }
 
 const who = ({ domid, vcpu }: TraceRecord): string => `d${domid}v${vcpu}`;
 
-function common(record: TraceRecord) {
-  const { seq, time, domid, vcpu, duration, flags, why } = record;
+/** The code that made the call, or in which the fault happened. */
+const codeOf = ({ caller, rip }: TraceRecord): bigint => (caller === 0n ? rip : caller);
+
+function where(record: TraceRecord, symbol: string | undefined): string {
+  return symbol === undefined ? `@${hex(record.rip)}` : `@${hex(codeOf(record))} ${symbol}`;
+}
+
+function common(record: TraceRecord, nameOf: NameAddress) {
+  const { seq, time, domid, vcpu, duration, flags, why, caller } = record;
+  const symbol = nameOf(domid, codeOf(record));
   return {
     seq,
     time,
@@ -173,6 +189,8 @@ function common(record: TraceRecord) {
     vcpu,
     duration,
     rip: hex(record.rip),
+    ...(caller === 0n ? {} : { caller: hex(caller) }),
+    ...(symbol === undefined ? {} : { symbol }),
     preempted: (flags & TRACE_FLAG.PREEMPTED) !== 0,
     multicall: (flags & TRACE_FLAG.MULTICALL) !== 0,
     why,
@@ -206,33 +224,43 @@ function faultName(record: TraceRecord): string {
   return EXCEPTIONS[record.op] ?? `exception ${record.op}`;
 }
 
-function faultEvent(record: TraceRecord): TraceEvent {
+function faultEvent(record: TraceRecord, nameOf: NameAddress): TraceEvent {
   const name = faultName(record);
+  const head = common(record, nameOf);
   const args: Fields = {};
   if (name.startsWith('#')) args['error_code'] = hex(record.args[0] ?? 0n);
   if (name === '#PF') args['address'] = hex(record.args[1] ?? 0n);
   const shown = braces(args);
-  const text = `${who(record)} ${name}${shown && ` ${shown}`} @${hex(record.rip)}`;
-  return { ...common(record), kind: 'fault', class: 'fault', name, args, output: {}, text };
+  const text = `${who(record)} ${name}${shown && ` ${shown}`} ${where(record, head.symbol)}`;
+  return { ...head, kind: 'fault', class: 'fault', name, args, output: {}, text };
 }
 
+const NAMELESS: NameAddress = () => undefined;
+
 /** Takes a record apart. */
-export function decodeTrace(record: TraceRecord): TraceEvent {
+export function decodeTrace(record: TraceRecord, nameOf = NAMELESS): TraceEvent {
   const rest = { args: {}, output: {} };
   switch (record.kind) {
     case TRACE_KIND.FAULT:
-      return faultEvent(record);
+      return faultEvent(record, nameOf);
     case TRACE_KIND.SWITCH: {
       const text = `${who(record)} runs`;
-      return { ...common(record), ...rest, kind: 'switch', class: 'switch', name: 'runs', text };
+      return {
+        ...common(record, NAMELESS),
+        ...rest,
+        kind: 'switch',
+        class: 'switch',
+        name: 'runs',
+        text,
+      };
     }
     case TRACE_KIND.DOMAIN: {
       const text = `d${record.domid} ${record.text}`;
       const name = record.text;
-      return { ...common(record), ...rest, kind: 'domain', class: 'domain', name, text };
+      return { ...common(record, NAMELESS), ...rest, kind: 'domain', class: 'domain', name, text };
     }
     default:
-      return hypercallEvent(record);
+      return hypercallEvent(record, nameOf);
   }
 }
 

@@ -26,6 +26,8 @@ export interface TraceRecord {
   /** Nanoseconds. */
   readonly duration: number;
   readonly rip: bigint;
+  /** Where the stub of the hypercall page that made the call returns to, 0 if none did. */
+  readonly caller: bigint;
   readonly result: number;
   readonly args: readonly bigint[];
   /** First bytes behind the pointer argument, before the call and after it. */
@@ -122,7 +124,22 @@ export class TraceView {
     const at = this.#at;
     const args = ARGUMENTS.map((argument) => view.getBigUint64(at + argument, true));
     const rip = view.getBigUint64(at + offset.rip, true);
-    const head = { seq, kind, flags, domid, vcpu, op, time, duration, rip, result, args, why };
+    const caller = view.getBigUint64(at + offset.caller, true);
+    const head = {
+      seq,
+      kind,
+      flags,
+      domid,
+      vcpu,
+      op,
+      time,
+      duration,
+      rip,
+      caller,
+      result,
+      args,
+      why,
+    };
     if (kind !== TRACE_KIND.HYPERCALL) {
       const text = kind === TRACE_KIND.DOMAIN ? this.text : '';
       return { ...head, input: NOTHING, output: NOTHING, text };
@@ -151,7 +168,7 @@ export class TraceView {
   }
 }
 
-const ARGUMENTS = [offset.arg0, offset.arg1, offset.arg2, offset.arg3, offset.arg4, offset.arg5];
+const ARGUMENTS = [offset.arg0, offset.arg1, offset.arg2, offset.arg3, offset.arg4];
 
 /** Reasons kept for one call. */
 const MOST_REASONS = 8;

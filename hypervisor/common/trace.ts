@@ -37,6 +37,8 @@ const WORD = {
   RIP: 8,
   RESULT: 10,
   ARGS: 12,
+  CALLER: 22,
+  END: 24,
 };
 
 /** Trace class bit by number of the call. */
@@ -134,7 +136,7 @@ export class Trace {
     this.#open(units);
     const u32 = this.#u32;
     const at = this.#at;
-    for (let word = WORD.UNITS; word < WORD.ARGS + 12; word++) u32[at + word] = 0;
+    for (let word = WORD.UNITS; word < WORD.END; word++) u32[at + word] = 0;
     u32[at + WORD.KIND] = head.kind | (head.domid << 16);
     u32[at + WORD.VCPU] = head.vcpu | (head.op << 16);
     this.#setNumber(WORD.TIME, head.time);
@@ -149,6 +151,12 @@ export class Trace {
 
   setRip(rip: number): void {
     this.#setNumber(WORD.RIP, rip);
+  }
+
+  /** Where the stub of the hypercall page returns to. */
+  setCaller(lo: number, hi: number): void {
+    this.#u32[this.#at + WORD.CALLER] = lo;
+    this.#u32[this.#at + WORD.CALLER + 1] = hi;
   }
 
   setResult(result: number, flags: number, duration: number): void {

@@ -5,7 +5,8 @@
 
 import { padded, type Trace } from '../common/trace.js';
 import type { Clock } from '../machine/clock.js';
-import type { VirtAddr } from '../machine/types.js';
+import { asVirtAddr, canonical, type VirtAddr } from '../machine/types.js';
+import { HYPERCALL_STUB_SIZE } from '../public/arch-x86.js';
 import {
   HYPERCALLS,
   type HypercallRow,
@@ -13,10 +14,15 @@ import {
   type Payload,
 } from '../public/hypercalls.js';
 import { TRACE_FLAG, TRACE_KIND, TRACE_PAYLOAD_MAX } from '../public/trace.js';
+import { STUB_RETURN_AT, STUB_STACK } from '../pv/hypercall-page.js';
 import { type Hypercall, NO_RESULT, PREEMPTED } from './hypercall.js';
 
 const TWO_32 = 0x1_0000_0000;
-const ARGUMENTS = 6;
+/** Those that there is room for: no call has a sixth. */
+const ARGUMENTS = 5;
+const RSP = 4;
+/** Bytes of an address. */
+const ADDRESS = 8;
 /** A call, and one inside its multicall. */
 const DEPTH = 2;
 
@@ -28,6 +34,8 @@ class Started {
   inputLength = 0;
   outputLength = 0;
   at: VirtAddr | undefined;
+  /** Where the stub returns to, zero if the call was not made by one. */
+  readonly caller = new Uint8Array(ADDRESS);
   // The head of its record.
   readonly kind = TRACE_KIND.HYPERCALL;
   domid = 0;
@@ -74,6 +82,7 @@ export class CallTracer {
       args[n * 2] = call.argLo(n);
       args[n * 2 + 1] = call.argHi(n);
     }
+    this.#takeCaller(started);
     this.#takeInput(started);
     started.time = this.#clock.now();
     return true;
@@ -90,6 +99,7 @@ export class CallTracer {
       trace.setArgument(n, args[n * 2] as number, args[n * 2 + 1] as number);
     }
     trace.setRip(started.rip);
+    trace.setCaller(word(started.caller, 0), word(started.caller, 4));
     const value = result === PREEMPTED || result === NO_RESULT ? 0 : result;
     const took = Math.min(ended - started.time, TWO_32 - 1);
     trace.setResult(value, started.flags | outcome(result), took);
@@ -101,6 +111,17 @@ export class CallTracer {
   /** Forgets the calls in progress: a handler threw. */
   abandon(): void {
     this.#depth = 0;
+  }
+
+  /** Who calls the hypercall page: from the stack, where its stub has put two registers since. */
+  #takeCaller({ caller, rip }: Started): void {
+    caller.fill(0);
+    if ((rip & (HYPERCALL_STUB_SIZE - 1)) !== STUB_RETURN_AT) return;
+    const { regs, guest } = this.#call;
+    const stack = canonical(regs.lo(RSP), regs.hi(RSP));
+    if (stack === undefined) return;
+    const length = guest.peek(asVirtAddr(stack + STUB_STACK), ADDRESS, caller, 0);
+    if (length < ADDRESS) caller.fill(0);
   }
 
   #takeInput(started: Started): void {
@@ -121,6 +142,14 @@ export class CallTracer {
     trace.setOutputLength(this.#call.guest.peek(at, outputLength, trace.ramBytes, trace.outputAt));
   }
 }
+
+/** 32 bits at a byte. */
+const word = (bytes: Uint8Array, at: number): number =>
+  ((bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)) >>>
+  0;
 
 /** Flags for a result that is none. */
 function outcome(result: number): number {

@@ -86,7 +86,7 @@ export const traceRecord = struct('trace_record', {
   arg2: 'u64',
   arg3: 'u64',
   arg4: 'u64',
-  arg5: 'u64',
+  caller: 'u64', // where a stub of the hypercall page returns to; 0 for a call made elsewhere
 });
 
 /** Flags of a record. */

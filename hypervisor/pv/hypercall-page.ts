@@ -10,6 +10,9 @@ const CALL = [0x51, 0x41, 0x53, 0xb8, 0, 0, 0, 0, 0x0f, 0x05, 0x41, 0x5b, 0x59, 
 //                    push rcx  push r11    push rax  mov eax, nr          syscall
 const IRET = [0x51, 0x41, 0x53, 0x50, 0xb8, 0, 0, 0, 0, 0x0f, 0x05];
 const CALL_NUMBER_AT = 4;
+/** Where a stub is in its call, and how much it has on the stack then, above which lies the address it returns to. */
+export const STUB_RETURN_AT = 10;
+export const STUB_STACK = 16;
 const IRET_NUMBER_AT = 5;
 /** Between the stubs: int3, so that a jump astray is seen. */
 const FILL = 0xcc;

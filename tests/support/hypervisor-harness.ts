@@ -173,7 +173,7 @@ export class Harness {
   }
 
   traceEvents(limit = 10_000): TraceEvent[] {
-    return this.trace.read(limit).map(decodeTrace);
+    return this.trace.read(limit).map((record) => decodeTrace(record));
   }
 
   #take(message: PrivcmdMessage): void {

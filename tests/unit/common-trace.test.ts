@@ -1,7 +1,7 @@
 /** The trace: records in the ring, the reader that never blocks the writer, text. */
 
 import { describe, expect, test } from 'vitest';
-import { formatTrace } from '../../dom0/trace-format.js';
+import { decodeTrace, formatTrace } from '../../dom0/trace-format.js';
 import { TraceReader } from '../../dom0/trace-reader.js';
 import { Trace, type TraceSelection } from '../../hypervisor/common/trace.js';
 import { LAYOUT } from '../../hypervisor/machine/layout.js';
@@ -200,6 +200,28 @@ describe('text', () => {
       'd1v0 grant_table_op(map_grant_ref {dom=2, ref=77, flags=0x2, host_addr=0x400000}) = 0 ' +
         '{status=general_error, handle=0, dev_bus_addr=0x0} (grant 77: flags 0 do not permit access)',
     );
+  });
+
+  test('a call through the hypercall page names who called it, by symbol where there is one', () => {
+    const b = new CallBench();
+    b.trace.setMask(TRACE_ALL);
+    const reader = new TraceReader(b.machine.ram.u8);
+    // rcx and r11, put there by the stub, and the address it returns to.
+    b.lo[4] = b.putNumbers(1, 2, 0x4711);
+    for (const rip of [0x1000 + 17 * 32 + 10, 0x1000]) {
+      b.rip = rip;
+      b.call('xen_version', 0);
+    }
+    b.lo[4] = 0x7fff_0000; // a stack that cannot be read
+    b.rip = 0x1000 + 17 * 32 + 10;
+    b.call('xen_version', 0);
+    const names = (domid: number, address: bigint) =>
+      address === 0x4711n ? `main_of_d${domid}+0x11` : undefined;
+    const [paged, plain, lost] = reader.read(9).map((record) => decodeTrace(record, names));
+    expect(paged).toMatchObject({ rip: '0x122a', caller: '0x4711', symbol: 'main_of_d1+0x11' });
+    expect(paged?.text).toMatch(/> @0x4711 main_of_d1\+0x11$/);
+    expect(plain?.text).toMatch(/> @0x1000$/);
+    for (const record of [plain, lost]) expect(record).not.toHaveProperty('caller');
   });
 
   test('why is kept when the mask has only the class of the call', () => {

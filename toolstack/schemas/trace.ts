@@ -41,7 +41,17 @@ export const TraceLine = z
     result: z.number().optional(),
     errno: z.string().optional(),
     duration: z.number().describe('Nanoseconds.'),
-    rip: z.string(),
+    rip: z.string().describe('Guest address behind the call.'),
+    caller: z
+      .string()
+      .optional()
+      .describe('Where the hypercall page returns to, if the call was made through it.'),
+    symbol: z
+      .string()
+      .optional()
+      .describe(
+        "The caller, or else rip, by the symbols of the guest's kernel: `start_kernel+0x1a`.",
+      ),
     preempted: z.boolean(),
     multicall: z.boolean(),
     why: z.array(z.string()).describe('Why the hypervisor refused something.'),
