@@ -177,7 +177,10 @@ describe('two Linux guests', () => {
   peerTest('10 MiB from each guest to the other arrive whole', async (first, second) => {
     const [, other = ''] = addresses;
     const arrival = second.run('busybox nc -l -p 5001 >/tmp/data', TRANSFER_MS);
-    const departure = first.run(`sleep 1; busybox nc ${other} 5001 </tmp/data`, TRANSFER_MS);
+    const departure = first.run(
+      `until busybox nc ${other} 5001 </tmp/data; do sleep 1; done`,
+      TRANSFER_MS,
+    );
     await Promise.all([arrival, departure]);
     expect(await second.run('sha256sum </tmp/data', TRANSFER_MS)).toContain(digestOf(DATA));
     await second.run('busybox httpd -h /tmp');

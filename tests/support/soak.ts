@@ -3,8 +3,20 @@
  * does the service's memory stay where it was?
  */
 
-import { LinuxDomain, uploadLinux } from './linux-over-rest.js';
-import { type TestService, TestSocket } from './service.js';
+import { readFileSync } from 'node:fs';
+import type { DomainCreateInput } from '../../toolstack/schemas/domain.js';
+import { KERNEL } from './debian.js';
+import { LinuxDomain } from './linux-over-rest.js';
+import { type TestService, TestSocket, uploadImage } from './service.js';
+import {
+  digestServer,
+  LOAD_DISK_BYTES,
+  load,
+  loadRamdisk,
+  type Work,
+  type WorkKind,
+  work,
+} from './soak-load.js';
 
 const MS = 1000;
 const ROUND_MS = 5000;
@@ -12,21 +24,14 @@ const ROUND_MS = 5000;
 const READINGS = 7;
 /** Rounds before the memory is looked at: caches fill, buffers find their size. */
 const WARM_UP_ROUNDS = 4;
-/** Forks, pipes, arithmetic, hashing; a sleeper whose count tells of wake-ups; all for ever, in the background. */
-const LOAD = [
-  'while :; do sha256sum /bin/busybox | grep -q . ; done & :',
-  `while :; do awk 'BEGIN { for (i = 0; i < 20000; i++) s += i }'; ls -R /proc/self > /dev/null; done & :`,
-  'n=0; while :; do busybox usleep 10000; n=$((n + 1)); echo $n > /tmp/ticks; done & :',
-];
-
 export interface SoakReport {
   readonly seconds: number;
   /** Parts per million by which each Linux's clock gained on the host's. */
   readonly driftPpm: readonly number[];
   /** Seconds the slowest answer of any guest took. */
   readonly slowestAnswer: number;
-  /** Turns of each Linux's sleeper. */
-  readonly ticks: readonly number[];
+  /** What each Linux has done meanwhile, by kind. */
+  readonly work: readonly Readonly<Record<WorkKind, Work>>[];
   /** Answers of hello and GRUB that were asked for, all of which came. */
   readonly answers: number;
   /** Bytes of heap a minute, fitted to the rounds after the first few; and of resident memory, all told. */
@@ -51,30 +56,53 @@ export async function soak(
   service: TestService,
   { seconds, grub }: SoakOptions,
 ): Promise<SoakReport> {
-  await uploadLinux(service);
-  const names = ['linux-a', 'linux-b'];
-  const linux: LinuxDomain[] = [];
-  for (const name of names) linux.push(await LinuxDomain.create(service, { name, memory: 128 }));
+  const host = await digestServer();
+  const linux = await boot(service);
   const talkers = [await talker(service, 'hello', 'hello'), await talker(service, 'grub', grub)];
-  for (const guest of linux) {
-    await guest.prompt();
-    for (const command of LOAD) await guest.run(command);
-  }
+  await load(linux, host);
   const rounds = new Rounds(service, linux, talkers);
   const before = await clocks(linux);
   await rounds.run(seconds);
   const after = await clocks(linux);
-  const ticks = await Promise.all(
-    linux.map(async (guest) => Number(/^\d+$/m.exec(await guest.run('cat /tmp/ticks'))?.[0])),
-  );
+  const done = [];
+  for (const guest of linux) done.push(await workOf(guest));
   const { faults } = await service.services.host.read();
   for (const guest of linux) await guest.destroy();
+  host.close();
   return {
     ...rounds.result(),
     seconds: (after[0]?.host ?? 0) - (before[0]?.host ?? 0),
     driftPpm: after.map((clock, n) => drift(before[n] as Clock, clock)),
-    ticks,
+    work: done,
     bugs: faults,
+  };
+}
+
+/** Two of them, each with a disk and an interface. */
+async function boot(service: TestService): Promise<LinuxDomain[]> {
+  await uploadImage(service, 'linux', readFileSync(KERNEL));
+  await uploadImage(service, 'initramfs', loadRamdisk());
+  const guests: LinuxDomain[] = [];
+  for (const name of ['linux-a', 'linux-b']) {
+    const target = `${name}.img`;
+    const made = await service.request('POST', '/v1/disks', {
+      name: target,
+      size: LOAD_DISK_BYTES,
+    });
+    if (made.status !== 201) throw new Error(made.text);
+    const devices: Partial<DomainCreateInput> = { disks: [{ vdev: 'xvda', target }], vifs: [{}] };
+    guests.push(await LinuxDomain.create(service, { name, memory: 128, ...devices }));
+  }
+  for (const guest of guests) await guest.prompt();
+  return guests;
+}
+
+async function workOf(guest: LinuxDomain): Promise<Record<WorkKind, Work>> {
+  return {
+    sleeper: await work(guest, 'sleeper'),
+    disk: await work(guest, 'disk'),
+    peer: await work(guest, 'peer'),
+    host: await work(guest, 'host'),
   };
 }
 
