@@ -20,9 +20,10 @@ const LAYERS = [
   ['dom0',                 ['hypervisor/public', 'xenstore/client', 'xenstore/protocol']],
   ['toolstack/schemas',    []],
   ['toolstack/state',      ['toolstack/schemas']],
-  ['toolstack/domains',    ['toolstack/schemas', 'toolstack/state', 'hypervisor/public', 'hypervisor/index.ts', 'xenstore/client', 'xenstore/server', 'dom0']],
-  ['toolstack/api',        ['toolstack/schemas', 'toolstack/domains']],
-  ['toolstack/cli',        ['toolstack/schemas']],
+  ['toolstack/trace',      ['hypervisor/public', 'dom0']],
+  ['toolstack/domains',    ['toolstack/schemas', 'toolstack/state', 'toolstack/trace', 'hypervisor/public', 'hypervisor/index.ts', 'xenstore/client', 'xenstore/server', 'dom0']],
+  ['toolstack/api',        ['toolstack/schemas', 'toolstack/trace', 'toolstack/domains']],
+  ['toolstack/cli',        ['toolstack/schemas', 'toolstack/trace']],
 ];
 
 const layerRule = ([folder, allowed]) => ({

@@ -400,7 +400,32 @@ describe('WebSockets', () => {
     ['/v1/trace?class=nonsense',    '400'],
     ['/v1/trace?call=nonsense',     '400'],
     ['/v1/trace?what=ever',         '400'],
+    ['/v1/trace?filter=call%3D',    '400'],
   ])('%s is refused with %s', async (path, status) => {
     await expect(new TestSocket(service.url + path).opened()).rejects.toThrow(status);
+  });
+
+  test('a filter that cannot be read is refused with the place and what is expected there', async () => {
+    const { socket } = new TestSocket(`${service.url}/v1/trace?filter=vcpu%3D0+and+what%3Dever`);
+    const refusal = new Promise<string>((resolve) => {
+      socket.on('unexpected-response', (_request, response) => {
+        let text = '';
+        response.on('data', (data: Buffer) => {
+          text += data;
+        });
+        response.on('end', () => resolve(text));
+      });
+    });
+    expect(JSON.parse(await refusal)).toMatchObject({
+      type: '/problems/bad-value',
+      errors: [
+        {
+          pointer: '?filter',
+          detail: 'at character 12',
+          expected: expect.stringContaining('a field (domain, vcpu, call'),
+          found: '"what"',
+        },
+      ],
+    });
   });
 });

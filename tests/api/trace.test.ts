@@ -77,6 +77,29 @@ describe('a reader', () => {
     for (const socket of [byName, byCall, byClass]) socket.close();
   });
 
+  test('gets only what its expression holds for, and the hypervisor writes no other call for it', async () => {
+    const query = new URLSearchParams({
+      filter: 'domain=two and call=xen_version and (op~ver* or result<0)',
+    });
+    const trace = await listen(String(query));
+    await create('one');
+    const { domid } = await create('two');
+    await trace.until(() => trace.lines().length > 0, 'a record');
+    await service.request('DELETE', '/v1/domains/two');
+    const lines = trace.lines();
+    for (const line of lines) expect(line).toMatchObject({ domid, name: 'xen_version' });
+    expect(lines).toContainEqual(expect.objectContaining({ op: 'version' }));
+    trace.close();
+    // Numbers count what is written: any other call of this domain would have had one.
+    const filter = 'domain=three and call=set_timer_op and result>=0';
+    const alone = await listen(String(new URLSearchParams({ filter })));
+    await create('three', 'ticker', 'ticks=10 period=10');
+    await alone.until(() => alone.lines().length >= 5, 'five timers');
+    const numbers = alone.lines().map(({ seq }) => seq);
+    expect(numbers).toEqual(numbers.map((_, n) => numbers[0] + n));
+    alone.close();
+  });
+
   test('sees why a domain was crashed, and its faults if it asks for them', async () => {
     const trace = await listen('class=fault,domain');
     await create('faulty', 'hostile-no-handler');

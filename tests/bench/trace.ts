@@ -21,6 +21,7 @@ const WAYS = {
   class:      '?class=grant',
   call:       '?call=sched_op',
   domain:     '?domain=another',
+  expression: `?filter=${encodeURIComponent('errno=EINVAL and (class=grant or call=sched_op) and text~mmu')}`,
 } as const;
 type Way = keyof typeof WAYS;
 
@@ -59,7 +60,7 @@ export async function benchTrace(service: TestService): Promise<void> {
   const rounds: Record<Way, number>[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const order = [...ways.slice(round % ways.length), ...ways.slice(0, round % ways.length)];
-    const figures = { alone: 0, everything: 0, class: 0, call: 0, domain: 0 };
+    const figures = { alone: 0, everything: 0, class: 0, call: 0, domain: 0, expression: 0 };
     for (const way of order) figures[way] = await nullHypercall(service, WAYS[way]);
     rounds.push(figures);
   }
@@ -77,5 +78,6 @@ export async function benchTrace(service: TestService): Promise<void> {
     { name: 'one listener on another class', value: ratio('class'), unit },
     { name: 'one listener on another call', value: ratio('call'), unit },
     { name: 'one listener on another domain', value: ratio('domain'), unit },
+    { name: 'one listener with an expression', value: ratio('expression'), unit },
   ]);
 }

@@ -10,6 +10,7 @@ interface TraceOptions {
   readonly domain?: string;
   readonly call?: string;
   readonly class?: string;
+  readonly filter?: string;
   readonly json?: true;
   readonly n?: string;
 }
@@ -25,11 +26,12 @@ export function traceCommand(xl: Command, connect: () => Client): void {
       '-k, --class <list>',
       'only these classes: mmu, memory, event, grant, sched, time, fault, …',
     )
+    .option('-e, --filter <expression>', 'only what it holds for: "errno=EINVAL or duration>10us"')
     .option('-n <count>', 'stop after so many')
     .option('--json', 'as JSON lines')
     .action(async (options: TraceOptions) => {
       const query = new URLSearchParams();
-      for (const key of ['domain', 'call', 'class'] as const) {
+      for (const key of ['domain', 'call', 'class', 'filter'] as const) {
         const value = options[key];
         if (value !== undefined) query.set(key, value);
       }

@@ -1,8 +1,8 @@
 /** What becomes of trace records on their way to a reader: lines of JSON, or their bytes. */
 
 import { recordBytes } from '../../dom0/trace-binary.js';
-import { decodeTrace } from '../../dom0/trace-format.js';
-import type { TraceRecord } from '../../dom0/trace-view.js';
+import type { TraceEvent } from '../../dom0/trace-format.js';
+import type { TraceDecoder } from '../trace/subject.js';
 import type { TraceConsumer } from './trace-feed.js';
 
 /** Where frames go. */
@@ -14,24 +14,24 @@ export interface TraceSink {
   dropped(records: number): void;
 }
 
-/** Text of records that several readers want, made once. */
-const lines = new WeakMap<TraceRecord, string>();
+/** Lines of records that several readers want, made once. */
+const lines = new WeakMap<TraceEvent, string>();
 
-function lineOf(record: TraceRecord): string {
-  const known = lines.get(record);
+function lineOf(event: TraceEvent): string {
+  const known = lines.get(event);
   if (known !== undefined) return known;
-  const line = JSON.stringify(decodeTrace(record));
-  lines.set(record, line);
+  const line = JSON.stringify(event);
+  lines.set(event, line);
   return line;
 }
 
-export function jsonConsumer(sink: TraceSink): TraceConsumer {
+export function jsonConsumer(sink: TraceSink, decode: TraceDecoder): TraceConsumer {
   let waiting: string[] = [];
   let missed = 0;
   return {
     take: (view) => {
       if (sink.full) missed++;
-      else waiting.push(lineOf(view.record));
+      else waiting.push(lineOf(decode(view.record)));
     },
     flush: () => {
       if (waiting.length > 0) sink.deliver(waiting.join('\n'), waiting.length);

@@ -10,7 +10,8 @@
 import type { Privcmd } from '../../dom0/privcmd.js';
 import { TraceReader } from '../../dom0/trace-reader.js';
 import type { TraceView } from '../../dom0/trace-view.js';
-import type { TraceFilter } from './trace-filter.js';
+import type { TraceFilter } from '../trace/filter.js';
+import { decodeOnce } from '../trace/subject.js';
 
 /** How often the ring is looked at while somebody listens, milliseconds. */
 const POLL_MS = 10;
@@ -47,6 +48,8 @@ export class TraceFeed {
   readonly #ram: Uint8Array;
   readonly #names: Names;
   readonly #listeners = new Set<Listener>();
+  /** Takes records apart for filters and readers: each once, whoever asks. */
+  readonly decode = decodeOnce();
   #reader: TraceReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reported = 0;

@@ -13,6 +13,13 @@ export const TraceQuery = z.strictObject({
   domain: list('domids, names or uuids, separated by commas; of domains to come, too.'),
   call: list('Names of hypercalls, separated by commas.'),
   class: list('Classes of records, separated by commas; all but fault and switch if absent.'),
+  filter: z
+    .string()
+    .max(2000)
+    .optional()
+    .describe(
+      'An expression, besides the others: `call=mmu_update and (errno=EINVAL or duration>10us)`. Terms are `field operator value` with = != < <= > >= and ~ (contains; with * a pattern of the whole), joined by and, or, not and parentheses; values separated by commas are alternatives. Fields: domain, vcpu, call, op, class, kind, errno, result, duration, rip, text, args.NAME.',
+    ),
   format: z
     .enum(['json', 'binary'])
     .default('json')
