@@ -19,6 +19,7 @@ import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
 import { eventRoutes, eventSocket } from './api/events.js';
+import { FairTurns, installFairTurns } from './api/fair-turns.js';
 import { healthRoutes } from './api/health.js';
 import { hostRoutes } from './api/host.js';
 import { installIdempotency } from './api/idempotency.js';
@@ -62,6 +63,8 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   });
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(serializerCompiler);
+  const turns = new FairTurns();
+  installFairTurns(app, turns);
   installAccess(app, options.access);
   installDrain(app, services);
   await installRateLimit(app, options.rateLimit);
@@ -91,7 +94,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     eventSocket(services),
     ...storeSockets(services),
   ];
-  installWebSockets(app, sockets, options.access);
+  installWebSockets(app, sockets, options.access, turns);
   return app;
 }
 

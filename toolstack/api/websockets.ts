@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { CommandError } from '../domains/errors.js';
 import type { Scope } from '../schemas/token.js';
 import { type Access, type Caller, isRefused, SOCKET_PROTOCOL } from './access.js';
+import type { FairTurns } from './fair-turns.js';
 import { PROBLEM_TYPE, problem } from './problems.js';
 
 /** Bytes of one frame from a client. */
@@ -34,6 +35,7 @@ export function installWebSockets(
   app: FastifyInstance,
   routes: readonly SocketRoute[],
   access: Access,
+  turns: FairTurns,
 ): void {
   const sockets = new WebSocketServer({
     noServer: true,
@@ -42,13 +44,15 @@ export function installWebSockets(
   });
   app.server.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy());
-    const accepted = accept(request, stream, routes, access);
-    if (accepted === undefined) return;
-    sockets.handleUpgrade(request, stream, head, (socket) => {
-      socket.on('error', () => socket.terminate());
-      const end = () => socket.close(POLICY_VIOLATION, 'the token is not valid any more');
-      socket.on('close', access.while(accepted.caller, end));
-      accepted.session(socket);
+    turns.take(() => {
+      const accepted = accept(request, stream, routes, access);
+      if (accepted === undefined) return;
+      sockets.handleUpgrade(request, stream, head, (socket) => {
+        socket.on('error', () => socket.terminate());
+        const end = () => socket.close(POLICY_VIOLATION, 'the token is not valid any more');
+        socket.on('close', access.while(accepted.caller, end));
+        accepted.session(socket);
+      });
     });
   });
   const pings = setInterval(() => {
