@@ -15,6 +15,7 @@ import { type Access, installAccess } from './api/access.js';
 import { consoleRoutes, consoleSocket } from './api/console.js';
 import { coreRoutes } from './api/cores.js';
 import { dashboardRoutes } from './api/dashboard.js';
+import { definitionRoutes } from './api/definitions.js';
 import { diskRoutes } from './api/disks.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
@@ -73,6 +74,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   installNotFound(app, ['/v1/trace']);
   await installOpenApi(app);
   await app.register(domainRoutes(services));
+  await app.register(definitionRoutes(services));
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));
   await app.register(diskRoutes(services));

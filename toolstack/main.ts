@@ -14,9 +14,9 @@ async function main(): Promise<void> {
   if (options === undefined) return say(USAGE);
   const started = performance.now();
   const service = await startService(options, say);
-  await describe(service, options, performance.now() - started);
   closeOnSignals(service);
   dieWith(service);
+  await describe(service, options, performance.now() - started);
 }
 
 async function describe(service: Service, options: ServiceOptions, ms: number): Promise<void> {
@@ -32,6 +32,10 @@ async function describe(service: Service, options: ServiceOptions, ms: number): 
   );
   if (service.firstToken !== undefined) {
     say(`  token    ${service.firstToken}   (of an admin; it is shown only now)`);
+  }
+  const { started, failed } = await service.autostarted;
+  if (started + failed > 0) {
+    say(`  defined  ${started} of ${started + failed} domains with autostart have been started`);
   }
   if (options.demo !== undefined) await startDemo(service, options.demo);
 }

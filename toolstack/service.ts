@@ -10,7 +10,9 @@ import { listenOnSocket, type SocketTransport } from '../xenstore/transport/unix
 import { Access } from './api/access.js';
 import { taskProblem } from './api/problems.js';
 import { buildApp } from './app.js';
+import { type Autostarted, autostart } from './domains/autostart.js';
 import { Cores } from './domains/cores.js';
+import { Definitions } from './domains/definitions.js';
 import { DiskFolders } from './domains/disk-folders.js';
 import { Domains } from './domains/domains.js';
 import { EventFeed } from './domains/event-feed.js';
@@ -38,6 +40,8 @@ export interface Service {
   readonly services: Services;
   /** A token for its admin, made because a service that others can reach had none. */
   readonly firstToken: string | undefined;
+  /** Resolves when the domains that are to be there from the start have been tried. */
+  readonly autostarted: Promise<Autostarted>;
   /** Resolves with the reason if the hypervisor ends before it was told to. */
   readonly failed: Promise<string>;
   /** Ends the domains, closes all sockets, stops the hypervisor. */
@@ -82,8 +86,10 @@ export async function startService(
   const facts = new HostFacts(privcmd, product()); // figures
   const tree = new StoreTree(server, store);
   const tokens = new Tokens(state.tokens); // who may use the API
+  const definitions = new Definitions(state.definitions, domains, events); // domains that are remembered
   const services = {
     domains,
+    definitions,
     tasks: new Tasks(events, taskProblem), // what goes on beyond its request
     cores,
     saves,
@@ -105,11 +111,14 @@ export async function startService(
   const firstToken = open ? await makeFirstToken(tokens) : undefined;
   const url = await listen(app, options.listen, options.port);
   closedHostPorts.push(Number(new URL(url).port));
-  const close = () => {
+  const autostarted = autostart(definitions, services.readiness, log);
+  const close = async () => {
     end.wanted = true;
+    services.readiness.stop();
+    await autostarted;
     return shutDown(app, services, network, socket || undefined, privcmd, machine, state);
   };
-  return { url, services, firstToken, failed, close };
+  return { url, services, firstToken, autostarted, failed, close };
 }
 
 /** Whoever waits for the hypervisor is told when it is gone; the service has failed only if that was not wanted. */
@@ -135,14 +144,13 @@ async function makeFirstToken(tokens: Tokens): Promise<string | undefined> {
 
 async function shutDown(
   app: FastifyInstance,
-  { domains, tasks, images, trace, readiness }: Services,
+  { domains, tasks, images, trace }: Services,
   network: Network,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
   state: State,
 ): Promise<void> {
-  readiness.stop();
   await tasks.settle(GRACE_MS);
   await app.close();
   trace.close();

@@ -24,11 +24,13 @@ export interface Answer {
   readonly json: any;
 }
 
+/** @param log hears what the service says. */
 export async function startTestService(
   options: Partial<ServiceOptions> = {},
+  log?: (line: string) => void,
 ): Promise<TestService> {
   const folder = mkdtempSync(join(tmpdir(), 'xenolith-'));
-  const service = await startService({
+  const all: ServiceOptions = {
     ...DEFAULTS,
     port: 0,
     memory: 256,
@@ -41,7 +43,8 @@ export async function startTestService(
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,
-  });
+  };
+  const service = await startService(all, log);
   return {
     ...service,
     folder,

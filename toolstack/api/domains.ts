@@ -1,7 +1,6 @@
 /** `/v1/domains`: REST face of the domain commands. */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
-import { createAsTask } from '../domains/creating.js';
 import { pageOf } from '../domains/domain-list.js';
 import { namesTag } from '../domains/etag.js';
 import type { Services } from '../domains/services.js';
@@ -15,8 +14,8 @@ import {
   IfMatchHeaders,
 } from '../schemas/domain.js';
 import { PreferHeaders, Task } from '../schemas/task.js';
+import { answerCreated } from './creating.js';
 import { actionRoutes } from './domain-actions.js';
-import { answerOf, preferences } from './prefer.js';
 import { none, refusals } from './responses.js';
 
 const tags = ['domains'];
@@ -99,7 +98,6 @@ function nextLink(asked: string, cursor: string): string {
 const createRoute =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { domains, tasks } = services;
     app.post(
       '/v1/domains',
       {
@@ -117,13 +115,9 @@ const createRoute =
         },
       },
       async (request, reply) => {
-        if (preferences(request.headers.prefer).respondAsync) {
-          const begun = createAsTask(services, request.body, request.id);
-          const { status, task } = await answerOf(tasks, begun, request, reply);
-          return reply.code(status).send(task);
-        }
-        const domain = await domains.run({ kind: 'create', config: request.body });
-        return reply.code(201).header('location', `/v1/domains/${domain.uuid}`).send(domain);
+        const create = () => services.domains.run({ kind: 'create', config: request.body });
+        const { status, body } = await answerCreated(services, create, request, reply);
+        return reply.code(status).send(body);
       },
     );
   };

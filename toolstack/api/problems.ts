@@ -23,6 +23,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'not-found':              { status: 404, title: 'No such resource' },
   'no-such-domain':         { status: 404, title: 'No such domain' },
   'no-such-image':          { status: 404, title: 'No such image' },
+  'no-such-definition':     { status: 404, title: 'No such definition' },
   'no-such-node':           { status: 404, title: 'No such node' },
   'no-such-disk':           { status: 404, title: 'No such disk' },
   'no-such-device':         { status: 404, title: 'No such device' },

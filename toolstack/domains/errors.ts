@@ -5,6 +5,7 @@ import type { FieldProblem } from '../schemas/problem.js';
 export type ErrorCode =
   | 'no-such-domain'
   | 'no-such-image'
+  | 'no-such-definition'
   | 'no-such-node'
   | 'no-such-disk'
   | 'no-such-device'

@@ -1,4 +1,4 @@
-/** The entity tag of a domain: of what it is configured to be, not of figures that change by themselves. */
+/** Entity tags. That of a domain is of what it is configured to be, not of figures that change by themselves. */
 
 import { createHash } from 'node:crypto';
 import { CommandError } from './errors.js';
@@ -7,9 +7,12 @@ import type { DomainRecord } from './record.js';
 export function etagOf({ config, name, uuid, domid, devices, endedAt }: DomainRecord): string {
   const disks = devices.disks().map(({ vdev, target, access }) => [vdev, target, access]);
   const vifs = devices.vifs(uuid).map(({ devid, mac, bridge }) => [devid, mac, bridge]);
-  const text = JSON.stringify([config, name, uuid, domid, disks, vifs, endedAt]);
-  return `"${createHash('sha256').update(text).digest('base64url').slice(0, 22)}"`;
+  return tagOf([config, name, uuid, domid, disks, vifs, endedAt]);
 }
+
+/** The tag of a value that has a JSON form. */
+export const tagOf = (value: unknown): string =>
+  `"${createHash('sha256').update(JSON.stringify(value)).digest('base64url').slice(0, 22)}"`;
 
 /** Throws `precondition-failed` unless If-Match, where there is one, names the tag. */
 export function requireMatch(record: DomainRecord, ifMatch: string | undefined): void {

@@ -89,8 +89,9 @@ function filterOf({ domain, kinds }: EventWishes, events: EventLog) {
   const isOf = (event: NumberedEvent): boolean => {
     if (domain === undefined) return true;
     if (event.kind === 'task') return uuids.has(event.task.domain ?? '');
-    const { domid, name, uuid } = event;
-    const found = String(domid) === domain || name === domain || uuid === domain.toLowerCase();
+    const { name, uuid } = event;
+    const hasDomid = 'domid' in event && String(event.domid) === domain;
+    const found = hasDomid || name === domain || uuid === domain.toLowerCase();
     if (found) uuids.add(uuid);
     return found;
   };

@@ -1,6 +1,6 @@
 /** The event stream: numbered, kept for a while, replayed to whoever asks for what they have missed. */
 
-import type { DomainEvent, NumberedEvent, TaskEvent } from '../schemas/event.js';
+import type { NumberedEvent } from '../schemas/event.js';
 
 /** Events kept for `since`. */
 const KEPT = 10_000;
@@ -30,7 +30,7 @@ export class EventLog {
     return this.#numbers.last;
   }
 
-  record(event: Unnumbered<DomainEvent | TaskEvent>): void {
+  record(event: Unnumbered<NumberedEvent>): void {
     const numbered = { seq: this.#numbers.next(), time: new Date().toISOString(), ...event };
     this.#events.push(numbered);
     if (this.#events.length > 2 * KEPT) this.#events.splice(0, KEPT);

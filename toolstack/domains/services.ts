@@ -1,6 +1,7 @@
 /** What the API is given to work with. */
 
 import type { Cores } from './cores.js';
+import type { Definitions } from './definitions.js';
 import type { DiskFolders } from './disk-folders.js';
 import type { Domains } from './domains.js';
 import type { EventFeed } from './event-feed.js';
@@ -18,6 +19,7 @@ import type { TraceFeed } from './trace-feed.js';
 
 export interface Services {
   readonly domains: Domains;
+  readonly definitions: Definitions;
   readonly tasks: Tasks;
   readonly cores: Cores;
   readonly saves: Saves;

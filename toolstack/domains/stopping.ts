@@ -1,7 +1,7 @@
 /** Asking a domain to stop or reboot as a task: it ends when the kernel has done so, or has not taken notice. */
 
 import type { ShutdownRequest } from '../schemas/domain.js';
-import type { NumberedEvent } from '../schemas/event.js';
+import type { DomainEvent } from '../schemas/event.js';
 import type { Task } from '../schemas/task.js';
 import type { Domains } from './domains.js';
 import { CommandError } from './errors.js';
@@ -22,7 +22,7 @@ export interface StopCommand {
 }
 
 /** What a domain does that has stopped, or that does not listen. */
-const ENDS: ReadonlySet<NumberedEvent['kind']> = new Set([
+const ENDS: ReadonlySet<DomainEvent['kind']> = new Set([
   'shutdown',
   'crashed',
   'destroyed',
@@ -54,9 +54,9 @@ export async function stopDomain(host: StopHost, command: StopCommand): Promise<
 
 function endOf(events: EventLog, domid: number) {
   const abort = new AbortController();
-  const seen = new Promise<Exclude<NumberedEvent, { kind: 'task' }>>((resolve) => {
+  const seen = new Promise<DomainEvent>((resolve) => {
     const stop = events.subscribe((event) => {
-      if (event.kind === 'task' || event.domid !== domid || !ENDS.has(event.kind)) return;
+      if (!('domid' in event) || event.domid !== domid || !ENDS.has(event.kind)) return;
       stop();
       resolve(event);
     });

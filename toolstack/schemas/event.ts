@@ -22,7 +22,9 @@ const DOMAIN_EVENTS = [
   'device-detached',
 ] as const;
 
-const EVENT_KINDS = [...DOMAIN_EVENTS, 'task'] as const;
+const DEFINITION_EVENTS = ['defined', 'redefined', 'undefined', 'autostart-failed'] as const;
+
+const EVENT_KINDS = [...DOMAIN_EVENTS, ...DEFINITION_EVENTS, 'task'] as const;
 
 const envelope = {
   seq: z.int().describe('Counts up, by one unless the service has been restarted meanwhile.'),
@@ -44,12 +46,27 @@ export const DomainEvent = z
   .meta({ id: 'DomainEvent', description: 'Something happened to a domain.' });
 export type DomainEvent = z.infer<typeof DomainEvent>;
 
+const DefinitionEvent = z
+  .strictObject({
+    ...envelope,
+    kind: z.enum(DEFINITION_EVENTS),
+    name: z.string(),
+    uuid: z.string().describe('Handle that its domain has.'),
+    autostart: z.boolean(),
+    detail: z.string().optional().describe('Why its domain could not be started.'),
+  })
+  .meta({
+    id: 'DefinitionEvent',
+    description: 'A definition was made, changed or removed, or its domain could not be started.',
+  });
+export type DefinitionEvent = z.infer<typeof DefinitionEvent>;
+
 const TaskEvent = z
   .strictObject({ ...envelope, kind: z.literal('task'), task: Task })
   .meta({ id: 'TaskEvent', description: 'A task has begun, takes its next step, or has ended.' });
 export type TaskEvent = z.infer<typeof TaskEvent>;
 
-export type NumberedEvent = DomainEvent | TaskEvent;
+export type NumberedEvent = DomainEvent | DefinitionEvent | TaskEvent;
 const GapEvent = z
   .strictObject({
     kind: z.literal('gap'),
@@ -65,7 +82,7 @@ const GapEvent = z
 export type GapEvent = z.infer<typeof GapEvent>;
 
 export const Event = z
-  .discriminatedUnion('kind', [DomainEvent, TaskEvent, GapEvent])
+  .discriminatedUnion('kind', [DomainEvent, DefinitionEvent, TaskEvent, GapEvent])
   .meta({ id: 'Event', description: 'One envelope of the event stream.' });
 export type Event = z.infer<typeof Event>;
 

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { z } from 'zod';
+import { Definition } from '../schemas/definition.js';
 import { Token } from '../schemas/token.js';
 import { Collection } from './collection.js';
 import { EventNumbers, type Reservation } from './event-numbers.js';
@@ -31,6 +32,8 @@ export type StoredToken = z.infer<typeof StoredToken>;
 
 export interface State {
   readonly tokens: Collection<StoredToken>;
+  /** By name. */
+  readonly definitions: Collection<Definition>;
   readonly eventNumbers: EventNumbers;
   /** Resolves when everything is on disk and the folder is free for another service. */
   close(): Promise<void>;
@@ -58,11 +61,12 @@ export async function openState(
     const database = (name: string): Database<unknown, string> =>
       root.openDB({ name, encoding: 'json' });
     const tokens = new Collection(database('tokens'), StoredToken, log);
+    const definitions = new Collection(database('definitions'), Definition, log);
     const eventNumbers = new EventNumbers(reservationIn(root));
     closing.push(async () => eventNumbers.close());
-    closing.push(async () => tokens.settled());
+    for (const collection of [tokens, definitions]) closing.push(() => collection.settled());
     syncFolder(path);
-    return { tokens, eventNumbers, close };
+    return { tokens, definitions, eventNumbers, close };
   } catch (error) {
     await close();
     throw error;
