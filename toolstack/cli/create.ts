@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { Domain } from '../schemas/domain.js';
+import { Domain, type DomainCreateInput } from '../schemas/domain.js';
 import type { Client } from './client.js';
 import { warn } from './command.js';
 import { requestOf } from './config.js';
@@ -23,9 +23,7 @@ export async function createDomain(
   words: readonly string[],
   options: CreateOptions,
 ): Promise<Domain | undefined> {
-  const say = options.quiet === true ? () => undefined : warn;
-  const settings = await readSettings(words, { ...options, warn: say });
-  const config = requestOf(settings, say);
+  const config = await readRequest(words, options);
   if (options.dryrun) {
     process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
     return undefined;
@@ -33,6 +31,15 @@ export async function createDomain(
   const images = await uploadImages(client, config);
   const body = { ...config, ...images, paused: options.paused === true };
   return client.json(Domain, 'POST', '/v1/domains', body);
+}
+
+/** The configuration of a file and of words. */
+export async function readRequest(
+  words: readonly string[],
+  options: CreateOptions,
+): Promise<DomainCreateInput> {
+  const hear = options.quiet === true ? () => undefined : warn;
+  return requestOf(await readSettings(words, { ...options, warn: hear }), hear);
 }
 
 interface Images {

@@ -8,6 +8,7 @@ import { Task } from '../schemas/task.js';
 import { Client } from './client.js';
 import { type Connect, domainUrl, print, printJson, readDomain, readDomains } from './command.js';
 import { type CreateOptions, createDomain } from './create.js';
+import { addDefinitionCommands } from './definitions.js';
 import { addDeviceCommands } from './devices.js';
 import { formatInfo, formatList } from './format.js';
 import { addHostVerbs } from './host-verbs.js';
@@ -35,6 +36,7 @@ export function program(): Command {
   addQueries(xl, client);
   addActions(xl, client);
   addHost(xl, client);
+  addDefinitionCommands(xl, client);
   addDeviceCommands(xl, client);
   addTuningCommands(xl, client);
   addStoreCommands(xl, client);
