@@ -130,7 +130,9 @@ describe('xl', () => {
   });
 
   test('trace prints the hypercalls of a domain, one line each, as many as asked for', async () => {
-    expect((await xl('create name=clock kernel=ticker memory=4 extra=ticks=1000000')).status).toBe(0);
+    expect((await xl('create name=clock kernel=ticker memory=4 extra=ticks=1000000')).status).toBe(
+      0,
+    );
     const { status, out } = await xl('trace -n 20 -d clock');
     expect(status).toBe(0);
     expect(out.trim().split('\n')).toHaveLength(20);
