@@ -31,7 +31,7 @@ import { answerError, problem, sendProblem } from './api/problems.js';
 import { saveRoutes } from './api/saves.js';
 import { taskRoutes } from './api/tasks.js';
 import { tokenRoutes } from './api/tokens.js';
-import { traceSocket } from './api/trace.js';
+import { traceRoutes, traceSocket } from './api/trace.js';
 import { installWebSockets } from './api/websockets.js';
 import { storeRoutes, storeSockets } from './api/xenstore.js';
 import type { Services } from './domains/services.js';
@@ -85,6 +85,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(eventRoutes(services));
   await app.register(coreRoutes(services));
   await app.register(saveRoutes(services));
+  await app.register(traceRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));

@@ -97,8 +97,8 @@ function requestsOf(
     });
 }
 
-/** Streams have no end of their own. */
-const ENDLESS = /(events|capture|trace)$/;
+/** Streams have no end of their own, and a summary of the trace takes as long as it is asked to. */
+const ENDLESS = /(events|capture|trace|trace\/summary)$/;
 
 function operationsOf(): { method: string; path: string; operation: Operation }[] {
   return Object.entries<Record<string, Operation>>(document.paths).flatMap(([path, operations]) =>

@@ -108,6 +108,57 @@ describe('a reader', () => {
     trace.close();
   });
 
+  test('gets a summary each second, one when it asks, and a last one after so many records', async () => {
+    const trace = await listen('format=summary&by=domain&class=time,sched');
+    const { domid } = await create('clock', 'ticker', 'ticks=1000000 period=5');
+    const counts = () => trace.lines().map(({ calls }) => calls);
+    await trace.until(() => (counts().at(-1) ?? 0) > 0, 'a summary of something');
+    const { rows, errors, seconds } = trace.lines().at(-1);
+    expect({ errors, isLong: seconds > 0.5 }).toEqual({ errors: 0, isLong: true });
+    expect(rows).toContainEqual(expect.objectContaining({ call: 'set_timer_op', domid }));
+    const heard = counts().length;
+    for (let n = 0; n < 50; n++) trace.send('now');
+    await trace.until(() => counts().length >= heard + 50, 'the answers');
+    expect(trace.closed).toBeUndefined();
+    trace.close();
+    const limited = await listen('format=summary&limit=7&call=set_timer_op');
+    await limited.until(() => limited.closed !== undefined, 'end');
+    expect(limited.closed).toMatchObject({ code: 1000 });
+    expect(limited.lines().at(-1)).toMatchObject({ calls: 7, dropped: 0 });
+  });
+
+  test('sums up over HTTP for so long', async () => {
+    await create('clock', 'ticker', 'ticks=1000000 period=5');
+    const query = 'seconds=1&domain=clock&filter=duration<1s';
+    const { status, json } = await service.request('GET', `/v1/trace/summary?${query}`);
+    expect(status).toBe(200);
+    expect(json.seconds).toBeGreaterThanOrEqual(1);
+    const calls = json.rows.map(({ call }: { call: string }) => call);
+    expect(calls).toEqual(expect.arrayContaining(['set_timer_op', 'sched_op']));
+    for (const { min, p50, p99, max, average, total, calls: count } of json.rows) {
+      expect([min, p50, p99, max].toSorted((a, b) => a - b)).toEqual([min, p50, p99, max]);
+      expect(average).toBeCloseTo(total / count);
+    }
+    const refused = await service.request('GET', '/v1/trace/summary?filter=what%3Dever');
+    expect(refused).toMatchObject({ status: 400, json: { errors: [{ pointer: '?filter' }] } });
+    expect((await service.request('GET', '/v1/trace/summary?seconds=61')).status).toBe(400);
+  });
+
+  test('is told that it has had all that it asked for', async () => {
+    await create('clock', 'ticker', 'ticks=1000000 period=5');
+    const some = await listen('limit=3&call=set_timer_op');
+    const brief = await listen('seconds=0.3');
+    for (const socket of [some, brief]) {
+      await socket.until(() => socket.closed !== undefined, 'end');
+      expect(socket.closed).toMatchObject({ code: 1000 });
+    }
+    expect(some.lines()).toHaveLength(3);
+    // The last listener has left in the midst of a look: the next one hears again.
+    const next = await listen('call=set_timer_op');
+    await next.until(() => next.lines().length > 0, 'a record');
+    next.close();
+  });
+
   test('gets records as bytes with format=binary', async () => {
     const trace = await listen('format=binary&call=xen_version');
     const { domid } = await create('hello');

@@ -10,6 +10,9 @@ const LIMIT = 4 * 1024 * 1024;
 /** How often a stalled reader is looked after, milliseconds. */
 const RETRY_MS = 50;
 
+/** Status of a socket that has had all there was. */
+const NORMAL = 1000;
+
 export class Outbox {
   readonly #socket: WebSocket;
   readonly #limit: number;
@@ -53,6 +56,13 @@ export class Outbox {
     if (this.#closed || weight === 0) return;
     this.#dropped += weight;
     this.#retry ??= setInterval(() => this.#lookAgain(), RETRY_MS);
+  }
+
+  /** Says what was dropped, and that nothing more comes. */
+  end(): void {
+    if (this.#closed) return;
+    this.#reportDrops();
+    this.#socket.close(NORMAL);
   }
 
   #lookAgain(): void {

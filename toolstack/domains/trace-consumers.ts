@@ -3,6 +3,7 @@
 import { recordBytes } from '../../dom0/trace-binary.js';
 import type { TraceEvent } from '../../dom0/trace-format.js';
 import type { TraceDecoder } from '../trace/subject.js';
+import type { TraceSummary } from '../trace/summary.js';
 import type { TraceConsumer } from './trace-feed.js';
 
 /** Where frames go. */
@@ -64,5 +65,26 @@ export function binaryConsumer(sink: TraceSink): TraceConsumer {
       missed = 0;
     },
     dropped: (lost) => sink.dropped(lost),
+  };
+}
+
+export const summaryConsumer = (summary: TraceSummary): TraceConsumer => ({
+  take: (view) => summary.take(view),
+  flush: () => undefined,
+  dropped: (records) => summary.drop(records),
+});
+
+/** Takes so many records and no more. @param done called when it has them. */
+export function upTo(limit: number, consumer: TraceConsumer, done: () => void): TraceConsumer {
+  let left = limit;
+  return {
+    take: (view) => {
+      if (left === 0) return;
+      consumer.take(view);
+      left -= 1;
+      if (left === 0) done();
+    },
+    flush: () => consumer.flush(),
+    dropped: (records) => consumer.dropped(records),
   };
 }

@@ -43,7 +43,13 @@ interface Names {
   domids(): readonly number[];
 }
 
-export class TraceFeed {
+/** Where records come from. */
+export interface TraceSource {
+  /** @param ended called once if there are no more. @returns how to stop. */
+  subscribe(filter: TraceFilter, consumer: TraceConsumer, ended: () => void): () => void;
+}
+
+export class TraceFeed implements TraceSource {
   readonly #privcmd: Privcmd;
   readonly #ram: Uint8Array;
   readonly #names: Names;
@@ -118,9 +124,10 @@ export class TraceFeed {
       const seen = reader.visit(BATCH, (view) => this.#offer(view));
       this.#tellLosses(reader);
       for (const { consumer } of this.#listeners) consumer.flush();
-      if (seen === 0 || performance.now() > deadline) break;
+      if (seen === 0 || performance.now() > deadline || this.#reader !== reader) break;
     }
-    this.#schedule();
+    // The last listener may have left, and another come.
+    if (this.#reader === reader) this.#schedule();
   }
 
   #offer(view: TraceView): void {

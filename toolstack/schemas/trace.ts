@@ -9,23 +9,49 @@ const list = (description: string) =>
     .optional()
     .describe(description);
 
-export const TraceQuery = z.strictObject({
+const seconds = z.coerce.number().min(0.1);
+
+/** Which records are wanted. */
+const selection = {
   domain: list('domids, names or uuids, separated by commas; of domains to come, too.'),
   call: list('Names of hypercalls, separated by commas.'),
-  class: list('Classes of records, separated by commas; all but fault and switch if absent.'),
+  class: list(
+    'Classes of records, separated by commas; all but fault and switch if absent, and these as well where the filter names them.',
+  ),
   filter: z
     .string()
     .max(2000)
     .optional()
     .describe(
-      'An expression, besides the others: `call=mmu_update and (errno=EINVAL or duration>10us)`. Terms are `field operator value` with = != < <= > >= and ~ (contains; with * a pattern of the whole), joined by and, or, not and parentheses; values separated by commas are alternatives. Fields: domain, vcpu, call, op, class, kind, errno, result, duration, rip, text, args.NAME.',
+      'An expression, besides the others: `call=mmu_update and (errno=EINVAL or duration>10us)`. Terms are `field operator value` with = != < <= > >= and ~ (contains; with * a pattern of the whole), joined by and, or, not and parentheses; values separated by commas are alternatives. Fields: domain, vcpu, call, op, class, kind, errno, result, duration, rip, symbol, text, args.NAME.',
     ),
+};
+
+const by = z
+  .enum(['call', 'domain'])
+  .default('call')
+  .describe('A row for each call, or for each call of each domain.');
+
+export const TraceQuery = z.strictObject({
+  ...selection,
   format: z
-    .enum(['json', 'binary'])
+    .enum(['json', 'binary', 'summary'])
     .default('json')
-    .describe('JSON lines, or records as they are.'),
+    .describe(
+      'JSON lines, records as they are, or a TraceSummary each second, and at once when anything is sent.',
+    ),
+  by,
+  limit: z.coerce.number().int().min(1).optional().describe('Ends after so many records.'),
+  seconds: seconds.max(86_400).optional().describe('Ends after so long.'),
 });
 export type TraceQuery = z.output<typeof TraceQuery>;
+
+export const TraceSummaryQuery = z.strictObject({
+  ...selection,
+  by,
+  seconds: seconds.max(60).default(1).describe('For how long records are counted.'),
+});
+export type TraceSummaryQuery = z.output<typeof TraceSummaryQuery>;
 
 const Fields = z.record(z.string(), z.string());
 
@@ -70,3 +96,38 @@ export const TraceLine = z
 export const TraceDrops = z
   .strictObject({ dropped: z.int().positive() })
   .meta({ id: 'TraceDrops', description: 'So many records were dropped here.' });
+
+const nanoseconds = z.number().describe('Nanoseconds.');
+
+export const TraceSummary = z
+  .strictObject({
+    seconds: z.number().describe('How long records were counted.'),
+    calls: z.int(),
+    errors: z.int(),
+    total: nanoseconds,
+    dropped: z.int().describe('Records that are missing in it.'),
+    rows: z
+      .array(
+        z.strictObject({
+          domid: z.int().optional().describe('With by=domain.'),
+          call: z.string().describe('Name of the call, or of the exception.'),
+          calls: z.int(),
+          errors: z.int(),
+          errnos: z.record(z.string(), z.int()).describe('How often which error.'),
+          total: nanoseconds,
+          share: z.number().describe('Of the time of all rows, 0 to 1.'),
+          average: nanoseconds,
+          min: nanoseconds,
+          max: nanoseconds,
+          p50: nanoseconds.describe('Nanoseconds, within a thirtieth.'),
+          p99: nanoseconds.describe('Nanoseconds, within a thirtieth.'),
+        }),
+      )
+      .describe('Those that took most time come first.'),
+  })
+  .meta({
+    id: 'TraceSummary',
+    description:
+      'The trace by call. A preempted call counts once; a multicall without the time of its calls; faults are counted and take no time.',
+  });
+export type TraceSummary = z.output<typeof TraceSummary>;

@@ -135,6 +135,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   result:   { type: NUMBER,  cost: 1, of: ofView(resultOf) },
   duration: { type: TIME,    cost: 1, of: ofView((view) => (isCall(view) ? view.duration : ABSENT)) },
   rip:      { type: ADDRESS, cost: 2, of: ofView((view) => (hasCode(view) ? view.record.rip : ABSENT)) },
+  symbol:   { type: TEXT,    cost: 2, of: ({ whole }) => whole && (whole.event.symbol ?? ABSENT) },
   text:     { type: TEXT,    cost: 2, of: ({ whole }) => whole?.event.text },
 };
 

@@ -1,0 +1,115 @@
+/** xl trace as its users type it: run as a program against a real service with a guest that makes hypercalls. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { eventually, startTestService, type TestService } from '../support/service.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService({ memory: 64 });
+  // It ticks for as long as the tests take, and longer.
+  const body = { name: 'clock', kernel: 'ticker', cmdline: 'ticks=1000000 period=5', memory: 4 };
+  expect((await service.request('POST', '/v1/domains', body)).status).toBe(201);
+});
+afterAll(() => service.close());
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly ended: Promise<{ status: number | null; out: string; err: string }>;
+  /** Waits for text on its standard error. */
+  says(text: string): Promise<void>;
+}
+
+function start(args: readonly string[], host = service.url): Run {
+  const words = ['--import', 'tsx', 'toolstack/cli/xl.ts', '--host', host, 'trace', ...args];
+  const child = spawn(process.execPath, words, { cwd: ROOT });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => {
+    out += data;
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    err += data;
+  });
+  const ended = new Promise<{ status: number | null; out: string; err: string }>((resolve) =>
+    child.on('close', (status) => resolve({ status, out, err })),
+  );
+  const says = async (text: string): Promise<void> => {
+    await eventually(
+      async () => err,
+      (said) => said.includes(text),
+    );
+  };
+  return { child, ended, says };
+}
+const xlTrace = (...args: string[]) => start(args).ended;
+const linesOf = (text: string): string[] => text.split('\n').slice(0, -1);
+
+describe('xl trace', () => {
+  test('prints as many records as it is asked for, one line each', async () => {
+    const { status, out, err } = await xlTrace('-n', '5', '-d', 'clock', '-k', 'time,sched');
+    expect({ status, err }).toEqual({ status: 0, err: '' });
+    expect(linesOf(out)).toHaveLength(5);
+    for (const line of linesOf(out)) expect(line).toMatch(/^d\d+v0 (set_timer_op|sched_op)\(.*@0x/);
+  });
+
+  test('prints what an expression holds for, with the time if that is wanted', async () => {
+    const filter = 'call=set_timer_op and domain=clock and duration<10s';
+    const { status, out } = await xlTrace('-n', '3', '-e', filter, '-t');
+    expect(status).toBe(0);
+    for (const line of linesOf(out)) expect(line).toMatch(/^\d+\.\d{6} d\d+v0 set_timer_op\(/);
+  });
+
+  test('prints JSON, one object a line', async () => {
+    const { out } = await xlTrace('-n', '2', '-c', 'set_timer_op', '--json');
+    const names = linesOf(out).map((line) => JSON.parse(line).name);
+    expect(names).toEqual(['set_timer_op', 'set_timer_op']);
+  });
+
+  test('says where a filter cannot be read', async () => {
+    const { status, out, err } = await xlTrace('-e', 'duration>fast');
+    expect({ status, out }).toEqual({ status: 1, out: '' });
+    expect(err).toMatch(/^xl: .*at character 10: expected a time such as .*, found "fast"/);
+  });
+
+  test('sums up so many records', async () => {
+    const { status, out } = await xlTrace('-S', '-n', '20', '-d', 'clock');
+    expect(status).toBe(0);
+    const [titles, , ...rows] = linesOf(out);
+    expect(titles).toMatch(/^% time +seconds +usecs\/call .* hypercall$/);
+    expect(out).toMatch(/ sched_op$/m);
+    expect(rows.at(-1)).toMatch(/^100\.00 .* 20 +total$/);
+  });
+
+  test('sums up for a while, by domain, as JSON', async () => {
+    const { out } = await xlTrace('-S', '--seconds', '0.5', '--by', 'domain', '--json');
+    const summary = JSON.parse(out);
+    expect(summary.seconds).toBeGreaterThanOrEqual(0.5);
+    expect(summary.rows).toContainEqual(
+      expect.objectContaining({ call: 'set_timer_op', domid: expect.any(Number) }),
+    );
+  });
+
+  test('sums up until it is interrupted', async () => {
+    const run = start(['-S', '-c', 'set_timer_op']);
+    await run.says('until interrupted\n');
+    // What this summary has counted, xl's has as well: it began before.
+    await eventually(
+      () => service.request('GET', '/v1/trace/summary?call=set_timer_op&seconds=0.1'),
+      ({ json }) => json.calls > 0,
+    );
+    run.child.kill('SIGINT');
+    const { status, out } = await run.ended;
+    expect(status).toBe(0);
+    expect(out).toMatch(/ [1-9]\d* +set_timer_op$/m);
+  });
+
+  test('tells what there is', async () => {
+    const { status, out } = await xlTrace('--help');
+    expect(status).toBe(0);
+    for (const word of ['-e, --filter', '-S, --summary', 'args.NAME', '-n <count>']) {
+      expect(out).toContain(word);
+    }
+  });
+});
