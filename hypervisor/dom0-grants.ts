@@ -81,7 +81,7 @@ export class Dom0Grants {
       return { status: GNTST.no_device_space, why: 'domain 0 has too many grants mapped' };
     }
     const grant = granter.grants.acquire(ref, this.#dom0.id, write);
-    if (grant.status !== GNTST.okay) return grant;
+    if (grant.status !== GNTST.okay) return { status: grant.status, why: grant.why };
     frames.hold(grant.frame);
     const handle = maptrack.add({
       granter: granter.grants,

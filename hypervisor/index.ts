@@ -127,7 +127,10 @@ export class Hypervisor {
       frames: this.#frames,
       readTsc: () => this.#readTsc(),
       version: XEN_VERSION,
-      explain: (domain, vcpu, why) => this.#explain(domain, vcpu, why),
+      explain: (domain, vcpu, why) => {
+        // It also refuses what no call has asked for.
+        if (this.#dispatcher.isTracing) this.#explain(domain, vcpu, why());
+      },
     });
   }
 
@@ -229,6 +232,7 @@ export class Hypervisor {
       sleep: (vcpu) => this.#scheduler.sleep(vcpu, clock.now()),
       wake: (vcpu) => this.#scheduler.wake(vcpu, clock.now()),
       shouldPreempt: () => this.#loop.shouldPreempt(),
+      wantsReasons: () => this.#dispatcher.isTracing,
       explain: (domain, vcpu, why) => this.#explain(domain, vcpu, why),
       log: (text) => this.#log.line(text),
       consoleWrite: (domain, text) => this.#log.fromDomain(domain, text),
@@ -276,7 +280,6 @@ export class Hypervisor {
   }
 
   #explain(domain: Domain, vcpu: number, why: string): void {
-    if (!this.#dispatcher.isTracing) return;
     this.#text(TRACE_KIND.WHY, domain, vcpu, why);
   }
 

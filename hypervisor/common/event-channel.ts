@@ -172,6 +172,17 @@ export class EventChannels {
     this.#lowestFree = 1;
   }
 
+  /** What a port is bound to, in words. */
+  describePort(port: number): string {
+    const channel = this.lookup(port);
+    return `d${this.id} port ${port} ${channel ? boundTo(channel) : 'is closed'}`;
+  }
+
+  /** Port of a virtual IRQ, 0 if it is bound to none. */
+  virqPort(virq: number, vcpu: number): number {
+    return this.#virqs[vcpu * NR_VIRQS + virq] ?? 0;
+  }
+
   /** One line for each port in use, for a debug key. */
   describe(most: number): string[] {
     const open = [...this.#channels.entries()].filter(([port]) => this.lookup(port) !== undefined);
@@ -221,6 +232,11 @@ export class EventChannels {
     if (priority > EVTCHN_FIFO_PRIORITY_MIN) return -ERRNO.EINVAL;
     channel.priority = priority;
     return 0;
+  }
+
+  /** Whether the page serves the FIFO ABI, so that Xen writes to it. */
+  holds(mfn: Mfn): boolean {
+    return this.#fifo?.holds(mfn) ?? false;
   }
 
   #switchTo(fifo: FifoEvents): void {

@@ -83,6 +83,11 @@ export class FifoEvents implements EventPorts {
     return (this.#pages.length - 1) * EVTCHN_FIFO_WORDS_PER_PAGE;
   }
 
+  /** Whether the page is one of its control blocks or words. */
+  holds(mfn: Mfn): boolean {
+    return this.#held.includes(mfn);
+  }
+
   /** Gives the guest its pages back. */
   destroy(): void {
     for (const mfn of this.#held.splice(0)) this.#owner.dropReference(mfn, true);

@@ -51,6 +51,11 @@ export class GrantEntries {
     return Math.ceil(((frames * PAGE_SIZE) / grantEntryV2.size) * (STATUS_SIZE / PAGE_SIZE));
   }
 
+  /** References run from 0 to count - 1. */
+  get count(): number {
+    return (this.frames.length * PAGE_SIZE) / this.#size;
+  }
+
   get #size(): number {
     return this.version === 1 ? grantEntryV1.size : grantEntryV2.size;
   }

@@ -14,6 +14,7 @@ import {
   type SharedPage,
 } from './grant-entries.js';
 import { Maptrack } from './maptrack.js';
+import { type Figure, inWords } from './words.js';
 
 /** What a grant table needs of its domain. */
 export interface GrantOwner {
@@ -45,11 +46,6 @@ export type Acquired =
   | { readonly status: typeof GNTST.okay; readonly frame: Frame; readonly mfn: Mfn }
   | Refused;
 
-interface Refused {
-  readonly status: Exclude<GrantStatus, 0>;
-  readonly why: string;
-}
-
 /** What is held for a copy: the bytes of the frame that may be used, until `release`. */
 export interface Held {
   readonly status: typeof GNTST.okay;
@@ -59,7 +55,25 @@ export interface Held {
   release(): void;
 }
 
-const refused = (status: Exclude<GrantStatus, 0>, why: string): Refused => ({ status, why });
+class Refused {
+  readonly status: Exclude<GrantStatus, 0>;
+  readonly #format: string;
+  readonly #figures: readonly Figure[];
+
+  constructor(status: Exclude<GrantStatus, 0>, format: string, figures: readonly Figure[]) {
+    this.status = status;
+    this.#format = format;
+    this.#figures = figures;
+  }
+
+  /** The rule that was broken, and the figures. */
+  get why(): string {
+    return inWords(this.#format, this.#figures);
+  }
+}
+
+const refused = (status: Exclude<GrantStatus, 0>, format: string, ...figures: Figure[]): Refused =>
+  new Refused(status, format, figures);
 
 export class GrantTable {
   readonly maxFrames: number;
@@ -141,7 +155,7 @@ export class GrantTable {
     const entry = this.#read(ref);
     if (!entry) return this.#noSuchGrant(ref);
     if (entry.flags & GTF.SUB_PAGE) {
-      return refused(GNTST.general_error, `grant ${ref}: part of a page cannot be mapped`);
+      return refused(GNTST.general_error, 'grant %d is part of a page: it cannot be mapped', ref);
     }
     return this.#use(ref, entry, grantee, write);
   }
@@ -213,6 +227,20 @@ export class GrantTable {
     );
   }
 
+  /** Uses of a page by other domains, as holders of its references. */
+  usersOf(mfn: Mfn): string[] {
+    return [...this.#active]
+      .filter(([, active]) => active.mfn === mfn)
+      .map(([ref, { grantee, readers, writers }]) =>
+        inWords('grant %d to d%d (%d reading, %d writing)', [ref, grantee, readers, writers]),
+      );
+  }
+
+  /** Whose table it is. */
+  get domid(): DomId {
+    return this.#owner.id;
+  }
+
   /** The domain dies. Its mappings of others end; frames that others have mapped stay until they unmap them. */
   destroy(): void {
     this.maptrack.destroy();
@@ -225,17 +253,16 @@ export class GrantTable {
   /** Pins an entry that grants a page of the owner's. */
   #use(ref: number, entry: GrantEntry, grantee: DomId, write: boolean): Acquired {
     const denied = this.#denial(ref, entry, grantee, write);
-    if (denied !== undefined) return refused(GNTST.general_error, denied);
+    if (denied) return denied;
     const active = this.#active.get(ref) ?? this.#activate(grantee, asMfn(entry.frame));
     if (!active) {
-      const why = `grant ${ref}: MFN ${entry.frame} is not memory of d${this.#owner.id}`;
-      return refused(GNTST.bad_page, why);
+      const rule = 'grant %d: mfn %x is not memory of d%d';
+      return refused(GNTST.bad_page, rule, ref, entry.frame, this.#owner.id);
     }
     if (!this.#owner.takeReference(active.mfn, write)) {
-      return refused(
-        GNTST.bad_page,
-        `grant ${ref}: the type of MFN ${active.mfn} does not allow it`,
-      );
+      const rule = 'grant %d: the type of mfn %x of d%d does not allow %s';
+      const access = write ? 'writing' : 'reading';
+      return refused(GNTST.bad_page, rule, ref, active.mfn, this.#owner.id, access);
     }
     this.#active.set(ref, active);
     if (write) active.writers++;
@@ -252,26 +279,30 @@ export class GrantTable {
     write: boolean,
     tables: ((domid: number) => GrantTable | undefined) | undefined,
   ): Held | Refused {
-    const no = (why: string) => refused(GNTST.general_error, `grant ${ref} ${why}`);
-    if (domid !== grantee) return no(`is for d${domid}, not d${grantee}`);
-    if (write && flags & GTF.READONLY) return no('is read-only');
-    if (!tables) return no('is transitive, and so is the one before it');
-    if (target.domid === this.#owner.id) return no('refers to its own domain');
+    const { general_error: status } = GNTST;
+    if (domid !== grantee)
+      return refused(status, 'grant %d is for d%d, not d%d', ref, domid, grantee);
+    if (write && flags & GTF.READONLY) return refused(status, 'grant %d is read-only', ref);
+    if (!tables) return refused(status, 'grant %d is transitive, as is the one before it', ref);
+    if (target.domid === this.#owner.id) {
+      return refused(status, 'grant %d refers to its own domain', ref);
+    }
     const table = tables(target.domid);
-    if (!table) return no(`refers to d${target.domid}, which does not exist`);
+    if (!table) return refused(status, 'grant %d: there is no d%d behind it', ref, target.domid);
     return table.acquireForCopy(target.ref, this.#owner.id, write);
   }
 
   /** Why an entry may not be used, undefined if it may. */
   #denial(ref: number, { flags, domid }: GrantEntry, grantee: DomId, write: boolean) {
+    const { general_error: status } = GNTST;
     if ((flags & GTF.TYPE_MASK) !== GTF.PERMIT_ACCESS) {
-      return `grant ${ref}: flags ${flags} do not permit access`;
+      return refused(status, 'grant %d: flags %d do not permit access', ref, flags);
     }
+    if (domid !== grantee)
+      return refused(status, 'grant %d is for d%d, not d%d', ref, domid, grantee);
     const user = this.#active.get(ref)?.grantee ?? domid;
-    if (domid !== grantee || user !== grantee) {
-      return `grant ${ref} is for d${domid}, not d${grantee}`;
-    }
-    if (write && flags & GTF.READONLY) return `grant ${ref} is read-only`;
+    if (user !== grantee) return refused(status, 'grant %d is in use by d%d', ref, user);
+    if (write && flags & GTF.READONLY) return refused(status, 'grant %d is read-only', ref);
     return undefined;
   }
 
@@ -281,7 +312,13 @@ export class GrantTable {
   }
 
   #noSuchGrant(ref: number): Refused {
-    return refused(GNTST.bad_gntref, `d${this.#owner.id} has no grant ${ref}`);
+    return refused(
+      GNTST.bad_gntref,
+      'd%d has no grant %d: its table ends below %d',
+      this.#owner.id,
+      ref,
+      this.#entries.count,
+    );
   }
 
   #read(ref: number): GrantEntry | undefined {

@@ -1,9 +1,11 @@
 /** Maptrack: the grants of others that a domain has mapped, by handle. Spec: grant_table.h, grant_handle_t. */
 
-import type { Frame, Mfn } from '../machine/types.js';
+import type { DomId, Frame, Mfn } from '../machine/types.js';
+import { inWords } from './words.js';
 
 /** The granter's side of a mapping. */
 export interface Granter {
+  readonly domid: DomId;
   release(ref: number, write: boolean): void;
 }
 
@@ -46,6 +48,14 @@ export class Maptrack {
 
   lookup(handle: number): Mapping | undefined {
     return this.#mappings[handle];
+  }
+
+  /** The grant that an MFN of the mapper's stands for, in words; '' if it is none. */
+  describe(alias: Mfn): string {
+    const handle = this.#mappings.findIndex((mapping) => mapping?.alias === alias);
+    const mapping = this.#mappings[handle];
+    if (!mapping) return '';
+    return inWords('grant %d of d%d (handle %d)', [mapping.ref, mapping.granter.domid, handle]);
   }
 
   /** @returns the handle. The caller has made sure that the track is not full. */

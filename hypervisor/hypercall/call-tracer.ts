@@ -84,6 +84,7 @@ export class CallTracer {
     }
     this.#takeCaller(started);
     this.#takeInput(started);
+    this.#call.guest.forgetFault();
     started.time = this.#clock.now();
     return true;
   }

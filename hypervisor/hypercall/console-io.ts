@@ -11,8 +11,13 @@ const PIECE = 1024;
 export function consoleIo(call: Hypercall): number {
   const cmd = call.argLo(0);
   if (cmd === CONSOLEIO.WRITE) return write(call);
-  if (cmd === CONSOLEIO.READ) return call.domain.isPrivileged ? 0 : -ERRNO.EPERM;
+  if (cmd === CONSOLEIO.READ) return read(call);
   return call.missing(`console_io(${cmd})`);
+}
+
+function read(call: Hypercall): number {
+  if (call.domain.isPrivileged) return 0;
+  return call.refuse(-ERRNO.EPERM, 'd%d is not privileged: Xen reads its console', call.domain.id);
 }
 
 function write(call: Hypercall): number {

@@ -6,7 +6,15 @@ import type { Handler } from './hypercall.js';
 
 /** platform_op, sysctl, domctl, kexec_op, hypfs_op, mca: -EPERM as on Xen. */
 export const controlOnly: Handler = (call) =>
-  call.domain.isPrivileged ? call.missing(hypercallName(call.number)) : -ERRNO.EPERM;
+  call.domain.isPrivileged
+    ? call.missing(hypercallName(call.number))
+    : call.refuse(
+        -ERRNO.EPERM,
+        '%s is for the control domain: d%d is not privileged',
+        hypercallName(call.number),
+        call.domain.id,
+      );
 
 /** xenpmu_op: there are no performance counters to virtualise. */
-export const noPerformanceCounters: Handler = () => -ERRNO.EOPNOTSUPP;
+export const noPerformanceCounters: Handler = (call) =>
+  call.refuse(-ERRNO.EOPNOTSUPP, 'there are no performance counters to virtualise');

@@ -76,6 +76,7 @@ export class Dispatcher {
       hypercalls[number] = (hypercalls[number] ?? 0) + 1;
       if (this.#tracer.start(number)) {
         const result = handler === undefined ? this.#missing(number) : handler(call);
+        if (result === -ERRNO.EFAULT) call.fault();
         this.#tracer.end(result);
         return result;
       }
@@ -85,6 +86,7 @@ export class Dispatcher {
 
   #missing(number: number): number {
     if (number >= 0 && number < NR_HYPERCALLS) return this.call.missing(hypercallName(number));
-    return -ERRNO.ENOSYS; // any number of the guest's would fill the table of names
+    // Not counted by name: any number of the guest's would fill the table.
+    return this.call.refuse(-ERRNO.ENOSYS, 'there is no hypercall %d', number);
   }
 }

@@ -20,7 +20,11 @@ export function copyGrant(call: Hypercall, at: VirtAddr): number {
 
 function copy(call: Hypercall, input: ReturnType<typeof abi.gnttabCopy.decode>): abi.GrantStatus {
   const { len, sourceOffset, destOffset, flags } = input;
-  if (sourceOffset + len > PAGE_SIZE || destOffset + len > PAGE_SIZE) return GNTST.bad_copy_arg;
+  if (sourceOffset + len > PAGE_SIZE || destOffset + len > PAGE_SIZE) {
+    const rule = 'a copy stays within a page: %d bytes from %d to %d do not';
+    call.refuse(0, rule, len, sourceOffset, destOffset);
+    return GNTST.bad_copy_arg;
+  }
   const byGrant = [(flags & GNTCOPY.SOURCE_GREF) !== 0, (flags & GNTCOPY.DEST_GREF) !== 0] as const;
   const source = hold(call, input.sourceDomid, input.source, byGrant[0], false);
   if (typeof source === 'number') return source;
@@ -54,15 +58,22 @@ function hold(
   write: boolean,
 ): Held | Exclude<abi.GrantStatus, 0> {
   const owner = domid === DOMID.SELF ? call.domain : call.hv.lookupDomain(domid);
-  if (!owner) return GNTST.bad_domain;
+  if (!owner) {
+    call.noDomain(0, domid);
+    return GNTST.bad_domain;
+  }
   if (byGrant) return holdGrant(call, owner, Number(BigInt.asUintN(32, refOrMfn)), write);
   if (domid !== DOMID.SELF) {
-    call.refuse(0, 'a page of another domain needs a grant');
+    call.refuse(0, 'a page of d%d is reached by its grant only', domid);
     return GNTST.permission_denied;
   }
   const mfn = asMfn(Number(refOrMfn));
   const frame = owner.ownFrame(mfn);
-  if (frame === undefined || !owner.takeReference(mfn, write)) return GNTST.bad_page;
+  if (frame === undefined || !owner.takeReference(mfn, write)) {
+    const access = write ? 'written' : 'read';
+    call.refuse(0, 'mfn %x is not memory of d%d that may be %s', mfn, owner.id, access);
+    return GNTST.bad_page;
+  }
   return {
     status: GNTST.okay,
     frame,
@@ -81,6 +92,6 @@ function holdGrant(
   const tables = (domid: number): GrantTable | undefined => call.hv.lookupDomain(domid)?.grants;
   const grant = owner.grants.acquireForCopy(ref, call.domain.id, write, tables);
   if (grant.status === GNTST.okay) return grant;
-  call.refuse(0, grant.why);
+  if (call.hv.wantsReasons()) call.refuse(0, '%s', grant.why);
   return grant.status;
 }

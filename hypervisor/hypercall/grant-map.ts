@@ -34,16 +34,22 @@ function map(call: Hypercall, input: MapRequest): Partial<MapRequest> {
     return refused(call, GNTST.general_error, 'neither a host nor a device mapping is wanted');
   }
   const granter = input.dom === DOMID.SELF ? call.domain : call.hv.lookupDomain(input.dom);
-  if (!granter) return refused(call, GNTST.bad_domain, `there is no d${input.dom}`);
-  if (call.domain.grants.maptrack.isFull) return refused(call, GNTST.no_space, 'maptrack is full');
+  if (!granter) return refused(call, GNTST.bad_domain, 'there is no d%d', input.dom);
+  const { maptrack } = call.domain.grants;
+  if (maptrack.isFull) {
+    return refused(call, GNTST.no_space, 'maptrack is full: %d grants are mapped', maptrack.size);
+  }
   const write = (input.flags & GNTMAP.READONLY) === 0;
   const grant = granter.grants.acquire(input.ref, call.domain.id, write);
-  if (grant.status !== GNTST.okay) return refused(call, grant.status, grant.why);
+  if (grant.status !== GNTST.okay) {
+    return call.hv.wantsReasons() ? refused(call, grant.status, grant.why) : grant;
+  }
   const alias = call.domain.alias(grant.frame);
   const status = alias === undefined ? GNTST.no_space : place(call, input, alias);
   if (alias === undefined || status !== GNTST.okay) {
     if (alias !== undefined) call.domain.dropAlias(alias);
     granter.grants.release(input.ref, write);
+    if (alias === undefined) call.refuse(0, 'd%d has no mfn left for the frame', call.domain.id);
     return { status };
   }
   const busMfn = granter === call.domain ? grant.mfn : alias;
@@ -64,21 +70,34 @@ function newMapping(
   return { granter, ref, write, frame, alias, flags, hostMapped, deviceMapped };
 }
 
-function refused(call: Hypercall, status: abi.GrantStatus, why: string): { status: number } {
-  call.refuse(0, why);
+function refused(
+  call: Hypercall,
+  status: abi.GrantStatus,
+  format: string,
+  ...figures: readonly number[]
+): { status: abi.GrantStatus } {
+  call.refuse(0, format, ...figures);
   return { status };
 }
+
+const NOT_CANONICAL = 'the address of the mapping is not canonical';
+const NO_ENTRY = 'there is no entry of an L1 table in use at %s';
+
+/** Where a mapping is wanted, or was, as the guest named it. */
+const placeText = (hostAddr: bigint): string => `0x${hostAddr.toString(16)}`;
 
 /** Writes the page-table entry, if a host mapping is wanted. */
 function place(call: Hypercall, input: MapRequest, alias: Mfn): abi.GrantStatus {
   if (!(input.flags & GNTMAP.HOST_MAP)) return GNTST.okay;
   const target = targetOf(input.hostAddr, input.flags);
-  if (!target) return GNTST.bad_virt_addr;
-  return call.domain.services.memory.mapGrant(call.vcpu.vcpu, target, alias, {
+  if (!target) return refused(call, GNTST.bad_virt_addr, NOT_CANONICAL).status;
+  const status = call.domain.services.memory.mapGrant(call.vcpu.vcpu, target, alias, {
     readonly: (input.flags & GNTMAP.READONLY) !== 0,
     application: (input.flags & GNTMAP.APPLICATION_MAP) !== 0,
     available: (input.flags >>> GNTMAP.AVAIL_SHIFT) & 7,
   });
+  if (status !== GNTST.okay) call.refuse(0, NO_ENTRY, placeText(input.hostAddr));
+  return status;
 }
 
 /** Where a host mapping lies: undefined for an address that cannot be one. */
@@ -105,7 +124,7 @@ export function unmapAndReplace(call: Hypercall, at: VirtAddr): number {
   const replacement = fromU64(input.newAddr);
   const status =
     replacement === undefined
-      ? GNTST.bad_virt_addr
+      ? refused(call, GNTST.bad_virt_addr, NOT_CANONICAL).status
       : unmap(call, input.handle, input.hostAddr, 0n, replacement);
   return call.guest.encode(abi.gnttabUnmapAndReplace, at, { status }) ? 0 : EFAULT;
 }
@@ -119,10 +138,17 @@ function unmap(
 ): abi.GrantStatus {
   const { maptrack } = call.domain.grants;
   const mapping = maptrack.lookup(handle);
-  if (mapping?.alias === undefined) return GNTST.bad_handle;
+  if (mapping?.alias === undefined) {
+    const rule = 'd%d has mapped no grant under handle %d';
+    return refused(call, GNTST.bad_handle, rule, call.domain.id, handle).status;
+  }
   const { alias } = mapping;
   if (devBusAddr !== 0n && mapping.deviceMapped) {
-    if (devBusAddr !== BigInt(mapping.busMfn ?? alias) * PAGE) return GNTST.general_error;
+    const busMfn = mapping.busMfn ?? alias;
+    if (devBusAddr !== BigInt(busMfn) * PAGE) {
+      const rule = 'handle %d: devices name the page by mfn %x';
+      return refused(call, GNTST.general_error, rule, handle, busMfn).status;
+    }
     mapping.deviceMapped = false;
   }
   if (hostAddr !== 0n && mapping.hostMapped) {
@@ -144,9 +170,14 @@ function removeHostMapping(
   replacement: VirtAddr | undefined,
 ): abi.GrantStatus {
   const target = targetOf(hostAddr, mapping.flags);
-  if (!target) return GNTST.bad_virt_addr;
+  if (!target) return refused(call, GNTST.bad_virt_addr, NOT_CANONICAL).status;
   const source =
     replacement === undefined || replacement === 0 ? undefined : asVirtAddr(replacement);
   const { memory } = call.domain.services;
-  return memory.unmapGrant(call.vcpu.vcpu, target, alias, source);
+  const status = memory.unmapGrant(call.vcpu.vcpu, target, alias, source);
+  if (status !== GNTST.okay) {
+    const rule = 'the entry at %s does not map mfn %x, grant %d, or there is none to replace it';
+    call.refuse(0, rule, placeText(hostAddr), alias, mapping.ref);
+  }
+  return status;
 }

@@ -49,7 +49,14 @@ export function grantTableOp(call: Hypercall): number {
   const count = call.argLo(2);
   const operation = OPERATIONS[cmd];
   if (!operation) return call.missing(`grant_table_op(${cmd})`);
-  if ((count | 0) < 0 || (operation.single && count !== 1)) return -ERRNO.EINVAL;
+  if ((count | 0) < 0 || (operation.single && count !== 1)) {
+    return call.refuse(
+      -ERRNO.EINVAL,
+      '%d elements: it takes %s',
+      count,
+      operation.single ? 'one' : 'fewer',
+    );
+  }
   if (at === undefined) return EFAULT;
   for (let n = 0; n < count; n++) {
     const element = asVirtAddr(at + n * operation.size);
@@ -67,8 +74,13 @@ export function grantTableOp(call: Hypercall): number {
 /** The domain whose table is asked about, or the status to answer with. */
 function tableOwner(call: Hypercall, domid: number): Domain | abi.GrantStatus {
   const target = call.lookupDomain(domid);
-  if (!target) return GNTST.bad_domain;
-  return call.mayControl(target) ? target : GNTST.permission_denied;
+  if (!target) {
+    call.noDomain(0, domid);
+    return GNTST.bad_domain;
+  }
+  if (call.mayControl(target)) return target;
+  call.notAllowed(0, domid);
+  return GNTST.permission_denied;
 }
 
 /** Grows the table to so many frames and tells their MFNs. */
@@ -91,12 +103,10 @@ function growTable(
 ): abi.GrantStatus {
   const { grants } = owner;
   if (!grants.grow(nrFrames)) {
-    call.refuse(0, `${nrFrames} grant frames: the limit is ${grants.maxFrames}`);
+    call.refuse(0, '%d grant frames: d%d may have %d', nrFrames, owner.id, grants.maxFrames);
     return GNTST.general_error;
   }
-  return tellFrames(call, grants.frames.slice(0, nrFrames), list)
-    ? GNTST.okay
-    : GNTST.bad_virt_addr;
+  return tellFrames(call, grants.frames.slice(0, nrFrames), list);
 }
 
 function querySize(call: Hypercall, at: VirtAddr): number {
@@ -129,7 +139,11 @@ function dumpTable(call: Hypercall, at: VirtAddr): number {
 function swapGrantRef(call: Hypercall, at: VirtAddr): number {
   const input = call.guest.decode(abi.gnttabSwapGrantRef, at);
   if (!input) return EFAULT;
-  const status = call.domain.grants.swap(input.refA, input.refB);
+  const { refA, refB } = input;
+  const status = call.domain.grants.swap(refA, refB);
+  if (status !== GNTST.okay) {
+    call.refuse(0, 'grants %d and %d: one is beyond the table, or in use', refA, refB);
+  }
   return call.guest.encode(abi.gnttabSwapGrantRef, at, { status }) ? 0 : EFAULT;
 }
 
@@ -139,10 +153,16 @@ function setVersion(call: Hypercall, at: VirtAddr): number {
   if (wanted === undefined) return EFAULT;
   const { grants } = call.domain;
   const result = wanted === 1 || wanted === 2 ? grants.setVersion(wanted) : -ERRNO.EINVAL;
-  if (result === -ERRNO.EBUSY) call.refuse(result, 'grants or status frames are in use');
+  if (result < 0) call.refuse(result, VERSION_RULES[result] ?? '', wanted);
   const { version } = grants;
   return call.guest.encode(abi.gnttabSetVersion, at, { version }) ? result : EFAULT;
 }
+
+const VERSION_RULES: Readonly<Record<number, string>> = {
+  [-ERRNO.EINVAL]: 'there is no version %d of the grant table',
+  [-ERRNO.EBUSY]: 'grants or status frames are in use, so version %d cannot be had',
+  [-ERRNO.ENOMEM]: 'the host has no frames for the status that version %d needs',
+};
 
 function getVersion(call: Hypercall, at: VirtAddr): number {
   const dom = call.guest.readU16(at);
@@ -169,19 +189,22 @@ function tellStatusFrames(
   { nrFrames, frameList }: ReturnType<typeof abi.gnttabGetStatusFrames.decode>,
 ): abi.GrantStatus {
   if (nrFrames > grants.statusFrames.length) {
-    call.refuse(0, `there are ${grants.statusFrames.length} status frames`);
+    call.refuse(0, 'there are %d status frames, not %d', grants.statusFrames.length, nrFrames);
     return GNTST.general_error;
   }
-  const told = tellFrames(call, grants.statusFrames.slice(0, nrFrames), fromU64(frameList));
-  return told ? GNTST.okay : GNTST.bad_virt_addr;
+  return tellFrames(call, grants.statusFrames.slice(0, nrFrames), fromU64(frameList));
 }
 
-/** @returns false if the list cannot be written. */
+/** @returns bad_virt_addr if the list cannot be written. */
 function tellFrames(
   call: Hypercall,
   frames: readonly { readonly mfn: Mfn }[],
   list: VirtAddr | undefined,
-): boolean {
-  if (list === undefined) return frames.length === 0;
-  return frames.every(({ mfn }, n) => call.guest.writeHalves(asVirtAddr(list + n * 8), mfn, 0));
+): abi.GrantStatus {
+  const told = frames.every(
+    ({ mfn }, n) => list !== undefined && call.guest.writeHalves(asVirtAddr(list + n * 8), mfn, 0),
+  );
+  if (told) return GNTST.okay;
+  call.fault();
+  return GNTST.bad_virt_addr;
 }

@@ -27,7 +27,7 @@ function transfer(call: Hypercall, mfn: Mfn, domid: number, ref: number): abi.Gr
   const giver = call.domain;
   const { memory } = giver.services;
   if (giver.kindOf(mfn) !== 'ram' || !memory.isIdle(giver, mfn)) {
-    call.refuse(0, `MFN ${mfn} is not the domain's, or in use`);
+    call.refuse(0, 'mfn %x is no page of d%d, or in use', mfn, giver.id);
     return GNTST.bad_page;
   }
   const taker = call.hv.lookupDomain(domid);
@@ -35,7 +35,8 @@ function transfer(call: Hypercall, mfn: Mfn, domid: number, ref: number): abi.Gr
   const pfn =
     taker && status === GNTST.okay ? taker.grants.acceptTransfer(ref, giver.id) : undefined;
   if (!taker || pfn === undefined) {
-    call.refuse(0, `d${domid} does not take a page under reference ${ref}`);
+    if (!taker) call.noDomain(0, domid);
+    else call.refuse(0, 'd%d does not take a page under reference %d', domid, ref);
     memory.dropAllocation(giver, mfn);
     return status === GNTST.okay ? GNTST.general_error : status;
   }

@@ -5,6 +5,7 @@
  */
 
 import type { Domain } from '../common/domain.js';
+import { type Figure, inWords } from '../common/words.js';
 import { canonical, type VirtAddr } from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import { DOMID } from '../public/xen.js';
@@ -100,10 +101,20 @@ export class Hypercall {
     return this.hv.shouldPreempt();
   }
 
-  /** The result of a refused call, with the reason for the trace. */
-  refuse(result: number, why: string): number {
-    this.hv.explain(this.domain, this.vcpu.vcpu.id, why);
+  /**
+   * The result of a refused call, and the rule it broke for the trace.
+   * @param format as printk takes it (common/words.ts): put into words only if the call is traced.
+   */
+  refuse(result: number, format: string, ...figures: readonly Figure[]): number {
+    if (!this.hv.wantsReasons()) return result;
+    this.hv.explain(this.domain, this.vcpu.vcpu.id, inWords(format, figures));
     return result;
+  }
+
+  /** -EFAULT, with the address that could not be reached. */
+  fault(): number {
+    if (!this.hv.wantsReasons()) return -ERRNO.EFAULT;
+    return this.refuse(-ERRNO.EFAULT, '%s', this.guest.faultText);
   }
 
   /** The result of a call that does not exist here: -ENOSYS, counted by name. */
@@ -112,7 +123,7 @@ export class Hypercall {
     // Any number of the guest's makes a name: there are not to be more than anybody would read.
     const kept = missingCalls.size < MOST_NAMES || missingCalls.has(name) ? name : 'others';
     missingCalls.set(kept, (missingCalls.get(kept) ?? 0) + 1);
-    return -ERRNO.ENOSYS;
+    return this.refuse(-ERRNO.ENOSYS, 'there is no %s here', name);
   }
 
   /** @returns the domain that a domid argument names: DOMID_SELF or any id; undefined if there is none such. */
@@ -123,5 +134,21 @@ export class Hypercall {
   /** @returns whether the caller may act on that domain: itself, or any if privileged. */
   mayControl(target: Domain): boolean {
     return target === this.domain || this.domain.isPrivileged;
+  }
+
+  /** @returns the domain that a domid argument names, if the caller may act on it; else -ESRCH or -EPERM. */
+  controlled(domid: number): Domain | number {
+    const target = this.lookupDomain(domid);
+    if (!target) return this.noDomain(-ERRNO.ESRCH, domid);
+    return this.mayControl(target) ? target : this.notAllowed(-ERRNO.EPERM, domid);
+  }
+
+  noDomain(result: number, domid: number): number {
+    return this.refuse(result, 'there is no d%d', domid);
+  }
+
+  notAllowed(result: number, domid: number): number {
+    const rule = 'd%d is not privileged: it may act on itself only, not on d%d';
+    return this.refuse(result, rule, this.domain.id, domid);
   }
 }

@@ -36,13 +36,19 @@ function readRequest(call: Hypercall, arg: VirtAddr | undefined) {
   if (typeof input === 'number') return input;
   const output = readSide(call, arg, xenMemoryExchange.offset.out);
   if (typeof output === 'number') return output;
-  if (input.count * 2 ** input.order !== output.count * 2 ** output.order) return -ERRNO.EINVAL;
+  if (input.count * 2 ** input.order !== output.count * 2 ** output.order) {
+    const rule = 'as many pages come as go: not %d for %d';
+    const [gone, come] = [input, output].map((side) => side.count * 2 ** side.order);
+    return call.refuse(-ERRNO.EINVAL, rule, come ?? 0, gone ?? 0);
+  }
   // One step exchanges one extent of the larger order.
   const order = Math.max(input.order, output.order);
   const perStep = 2 ** (order - input.order);
   // The guest's number, when the call is not a continuation.
   const start = Number(done?.nrExchanged);
-  if (!(start <= input.count) || start % perStep !== 0) return -ERRNO.EINVAL;
+  if (!(start <= input.count) || start % perStep !== 0) {
+    return call.refuse(-ERRNO.EINVAL, 'nr_exchanged is %d of %d', start, input.count);
+  }
   return { input, output, order, perStep, start };
 }
 
@@ -51,9 +57,14 @@ function readSide(call: Hypercall, arg: VirtAddr | undefined, offset: number): S
   const input = call.guest.decode(xenMemoryReservation, at);
   const list = input && fromU64(input.extentStart);
   if (!input || list === undefined) return -ERRNO.EFAULT;
-  if (call.lookupDomain(input.domid) !== call.domain) return -ERRNO.EPERM;
+  if (call.lookupDomain(input.domid) !== call.domain) {
+    return call.notAllowed(-ERRNO.EPERM, input.domid);
+  }
   const count = Number(input.nrExtents);
-  if (input.extentOrder > abi.DOMU_MAX_ORDER || count >= 2 ** 32) return -ERRNO.EPERM;
+  if (input.extentOrder > abi.DOMU_MAX_ORDER || count >= 2 ** 32) {
+    const rule = 'extents of order %d: the most is %d';
+    return call.refuse(-ERRNO.EPERM, rule, input.extentOrder, abi.DOMU_MAX_ORDER);
+  }
   return { list, order: input.extentOrder, count };
 }
 
@@ -73,10 +84,14 @@ function exchange(call: Hypercall, input: Side, output: Side, order: number, n: 
   const { memory } = domain.services;
   const busy = given.find((mfn) => domain.kindOf(mfn) !== 'ram' || !memory.isIdle(domain, mfn));
   if (busy !== undefined || new Set(given).size < given.length) {
-    return call.refuse(-ERRNO.EINVAL, `MFN ${busy} is not the domain's, or in use`);
+    const rule = 'mfn %x is no page of d%d, in use, or given twice';
+    return call.refuse(-ERRNO.EINVAL, rule, busy ?? given[0] ?? 0, domain.id);
   }
   const taken = takeBlocks(domain, output.order, wanted, given.length);
-  if (!taken) return -ERRNO.ENOMEM;
+  if (!taken) {
+    const rule = 'there are no %d blocks of 2^%d pages in a row';
+    return call.refuse(-ERRNO.ENOMEM, rule, wanted, output.order);
+  }
   for (const mfn of given) memory.dropAllocation(domain, mfn);
   for (const [k, base] of taken.entries()) {
     for (let offset = 0; offset < 2 ** output.order; offset++) {

@@ -31,8 +31,8 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [XENMEM.MACHPHYS_MAPPING]:     machphysMapping,
   [XENMEM.MEMORY_MAP]:           memoryMap,
   [XENMEM.EXCHANGE]:             memoryExchange,
-  [XENMEM.MACHINE_MEMORY_MAP]:   () => -ERRNO.EPERM, // the hardware domain only
-  [XENMEM.SET_MEMORY_MAP]:       () => -ERRNO.EPERM, // the toolstack only
+  [XENMEM.MACHINE_MEMORY_MAP]:   (call) => call.refuse(-ERRNO.EPERM, 'the machine memory map is for the hardware domain'),
+  [XENMEM.SET_MEMORY_MAP]:       (call) => call.refuse(-ERRNO.EPERM, 'the memory map is set by the toolstack'),
 };
 
 export function memoryOp(call: Hypercall): number {
@@ -53,9 +53,8 @@ function ofDomain(
 ): number {
   const domid = call.guest.readU16(arg);
   if (domid === undefined) return EFAULT;
-  const target = call.lookupDomain(domid);
-  if (!target) return -ERRNO.ESRCH;
-  return call.mayControl(target) ? answer(target) : -ERRNO.EPERM;
+  const target = call.controlled(domid);
+  return typeof target === 'number' ? target : answer(target);
 }
 
 /** The largest PFN, as the guest itself says in shared_info. */
@@ -84,13 +83,17 @@ function reservation(
   extent: Extent,
 ): number {
   const input = call.guest.decode(abi.xenMemoryReservation, arg);
-  if (!input) return start;
-  const domain = call.lookupDomain(input.domid);
-  if (!domain || !call.mayControl(domain)) return call.refuse(start, `no right on d${input.domid}`);
+  if (!input) {
+    call.fault();
+    return start;
+  }
+  const domain = call.controlled(input.domid);
+  if (typeof domain === 'number') return start;
   const order = input.extentOrder;
   const count = Number(input.nrExtents);
-  if (order > abi.DOMU_MAX_ORDER || count >= 2 ** 32)
-    return call.refuse(start, 'extents too large');
+  if (order > abi.DOMU_MAX_ORDER || count >= 2 ** 32) {
+    return call.refuse(start, 'extents of order %d: the most is %d', order, abi.DOMU_MAX_ORDER);
+  }
   const list = input.extentStart === 0n ? undefined : fromU64(input.extentStart);
   for (let n = start; n < count; n++) {
     if (n > start && (n & 31) === 0 && call.shouldPreempt()) {
@@ -98,7 +101,9 @@ function reservation(
       call.setArg(0, low >>> 0, 0);
       return PREEMPTED;
     }
-    if (!extent(call, { domain, list, order }, n)) return n;
+    if (!extent(call, { domain, list, order }, n)) {
+      return call.refuse(n, 'extent %d of %d is not done', n, count);
+    }
   }
   return count;
 }
@@ -107,14 +112,42 @@ const entryOf = (list: VirtAddr, n: number): VirtAddr => asVirtAddr(list + n * 8
 
 function increase(call: Hypercall, { domain, list, order }: Reservation, n: number): boolean {
   const mfn = domain.allocateBlock(order);
-  if (mfn === undefined) return false;
-  return list === undefined || call.guest.writeHalves(entryOf(list, n), mfn, 0);
+  if (mfn === undefined) return noRoom(call, domain, order);
+  return list === undefined || tell(call, list, n, mfn);
+}
+
+/** Tells the guest the MFN of an extent. */
+function tell(call: Hypercall, list: VirtAddr, n: number, mfn: Mfn): boolean {
+  return call.guest.writeHalves(entryOf(list, n), mfn, 0) || unreachable(call);
+}
+
+function unreachable(call: Hypercall): false {
+  call.fault();
+  return false;
+}
+
+/** Why there are no pages: the domain's ceiling, the host, or no row of them that is so long. */
+function noRoom(call: Hypercall, { id, totPages, maxPages }: Domain, order: number): false {
+  const pages = 2 ** order;
+  const { free } = call.hv.frames;
+  if (totPages + pages > maxPages) {
+    call.refuse(
+      0,
+      'd%d has %d of at most %d pages: %d more are too many',
+      id,
+      totPages,
+      maxPages,
+      pages,
+    );
+  } else if (free < pages) call.refuse(0, 'the host has %d free frames, not %d', free, pages);
+  else call.refuse(0, 'd%d has no %d free mfns in a row', id, pages);
+  return false;
 }
 
 /** Gives 2^order pages back; each goes when its last mapping does. */
 function decrease(call: Hypercall, { domain, list, order }: Reservation, n: number): boolean {
   const first = list === undefined ? undefined : call.guest.readNumber(entryOf(list, n));
-  if (first === undefined) return false;
+  if (first === undefined) return unreachable(call);
   for (let offset = 0; offset < 2 ** order; offset++) {
     if (!giveUp(call, domain, asMfn(first + offset))) return false;
   }
@@ -125,20 +158,20 @@ function giveUp(call: Hypercall, domain: Domain, mfn: Mfn): boolean {
   if (domain.kindOf(mfn) === 'ram' && domain.services.memory.dropAllocation(domain, mfn)) {
     return true;
   }
-  call.refuse(0, `MFN ${mfn} is not a page that d${domain.id} could give up`);
+  call.refuse(0, 'mfn %x is no page of d%d, or was given up before', mfn, domain.id);
   return false;
 }
 
 /** Fills PFNs with fresh pages and tells their MFNs. */
 function populate(call: Hypercall, { domain, list, order }: Reservation, n: number): boolean {
   const pfn = list === undefined ? undefined : call.guest.readNumber(entryOf(list, n));
-  if (list === undefined || pfn === undefined) return false;
+  if (list === undefined || pfn === undefined) return unreachable(call);
   const mfn = domain.allocateBlock(order);
-  if (mfn === undefined) return false;
+  if (mfn === undefined) return noRoom(call, domain, order);
   for (let offset = 0; offset < 2 ** order; offset++) {
     domain.services.memory.setPhysical(domain, asMfn(mfn + offset), asPfn(pfn + offset));
   }
-  return call.guest.writeHalves(entryOf(list, n), mfn, 0);
+  return tell(call, list, n, mfn);
 }
 
 // ---- tables and maps ----

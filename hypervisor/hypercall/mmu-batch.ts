@@ -32,6 +32,9 @@ export function runBatch(call: Hypercall, size: number, one: One): number {
   const { done, result } = runUntilStopped(call, list, size, count, one);
   call.pv.types.work = Number.POSITIVE_INFINITY;
   const reported = reportDone(call, before + done);
+  if (result < 0 && result !== ERESTART && before + count > 1) {
+    call.refuse(result, 'request %d of %d', before + done, before + count);
+  }
   if (result !== ERESTART) return reported ? result : -ERRNO.EFAULT;
   goOn(call, (list ?? 0) + done * size, count - done);
   return PREEMPTED;

@@ -28,14 +28,27 @@ export function checkForeign(call: Hypercall, foreigndom: number): number {
   const target = foreigndom & 0xffff;
   const tables = foreigndom >>> 16;
   if (tables !== 0 && tables - 1 !== DOMID.SELF && tables - 1 !== call.domain.id) {
-    return call.refuse(-ERRNO.EPERM, `page tables of domain ${tables - 1}`);
+    return call.refuse(
+      -ERRNO.EPERM,
+      'page tables of d%d are not for d%d',
+      tables - 1,
+      call.domain.id,
+    );
   }
   if (target === DOMID.SELF || target === call.domain.id) return 0;
   if (target === DOMID.IO || target === DOMID.XEN) {
-    return call.refuse(-ERRNO.EPERM, 'device memory');
+    const rule = '%s names device memory, and d%d has no devices';
+    const name = target === DOMID.IO ? 'DOMID_IO' : 'DOMID_XEN';
+    return call.refuse(-ERRNO.EPERM, rule, name, call.domain.id);
   }
-  const exists = call.lookupDomain(target) !== undefined;
-  return call.refuse(exists ? -ERRNO.EPERM : -ERRNO.ESRCH, `memory of domain ${target}`);
+  return refuseForeign(call, target);
+}
+
+/** Memory of others is for control domains. */
+export function refuseForeign(call: Hypercall, domid: number): number {
+  return call.lookupDomain(domid) === undefined
+    ? call.noDomain(-ERRNO.ESRCH, domid)
+    : call.notAllowed(-ERRNO.EPERM, domid);
 }
 
 function one(call: Hypercall, at: VirtAddr | undefined): number {
@@ -69,16 +82,22 @@ function update(call: Hypercall, ptrLo: number, ptrHi: number, lo: number, hi: n
   if (command === MMU.MACHPHYS_UPDATE) return machphys(call, mfn, lo, hi);
   // Bit 2 is part of the address, and entries are 8 bytes.
   const offset = ptrLo & (PAGE_SIZE - 1) & ~3;
-  if (offset % ENTRY_SIZE !== 0) return call.refuse(EINVAL, 'entry not aligned to 8');
+  if (offset % ENTRY_SIZE !== 0)
+    return call.refuse(
+      EINVAL,
+      'offset %x in mfn %x is not aligned to the 8 bytes of an entry',
+      offset,
+      mfn,
+    );
   return normal(call, mfn, offset, lo, hi, command === MMU.PT_UPDATE_PRESERVE_AD);
 }
 
 function machphys(call: Hypercall, mfn: number, lo: number, hi: number): number {
   const { types, m2p } = call.pv;
-  if (!types.refs[mfn] || types.isAlias(mfn)) {
-    return call.refuse(EINVAL, `mfn ${mfn} is not memory of this domain`);
-  }
-  return m2p.set(mfn, hi * TWO_32 + lo) ? 0 : -ERRNO.ENOMEM;
+  if (!types.refs[mfn]) return types.refuse(EINVAL, { kind: 'no-frame', mfn });
+  if (types.isAlias(mfn)) return types.refuse(EINVAL, { kind: 'not-mappable', mfn });
+  if (m2p.set(mfn, hi * TWO_32 + lo)) return 0;
+  return call.refuse(-ERRNO.ENOMEM, 'the host has no frame for the machine-to-physical table');
 }
 
 /** A checked store into a page table in use, or a plain one into a page that could be written directly. */
@@ -91,9 +110,8 @@ function normal(
   preserveAd: boolean,
 ): number {
   const { types, tables } = call.pv;
-  if (!types.refs[mfn] || types.isAlias(mfn)) {
-    return types.refuse(EINVAL, { kind: 'no-frame', mfn });
-  }
+  if (!types.refs[mfn]) return types.refuse(EINVAL, { kind: 'no-frame', mfn });
+  if (types.isAlias(mfn)) return types.refuse(EINVAL, { kind: 'not-mappable', mfn });
   const type = types.typeInUse(mfn);
   if (type >= PGT.L1 && type <= PGT.L4) {
     return tables.modify(mfn, type as PageType, offset / ENTRY_SIZE, lo, hi, preserveAd);

@@ -2,11 +2,13 @@
 
 import { PAGE_SIZE } from '../machine/layout.js';
 import { asFrame, canonical, type VirtAddr } from '../machine/types.js';
+import { MAX_LDT_ENTRIES } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
 import { DOMID, MMUEXT, mmuextOp as request } from '../public/xen.js';
 import { PGT } from '../pv/page-types.js';
 import type { Hypercall } from './hypercall.js';
 import { runBatch } from './mmu-batch.js';
+import { refuseForeign } from './mmu-update.js';
 
 const EINVAL = -ERRNO.EINVAL;
 const EFAULT = -ERRNO.EFAULT;
@@ -55,13 +57,13 @@ const OPERATIONS: Readonly<Record<number, Perform>> = {
   [MMUEXT.INVLPG_LOCAL]:     flushOne,
   [MMUEXT.INVLPG_MULTI]:     withMask(flushOne),
   [MMUEXT.INVLPG_ALL]:       flushOne,
-  [MMUEXT.FLUSH_CACHE]:      () => -ERRNO.EACCES, // for domains with devices
-  [MMUEXT.FLUSH_CACHE_GLOBAL]: () => -ERRNO.EACCES,
-  [MMUEXT.SET_LDT]:          (call, op) => call.hv.pv.segments.setLdt(call.vcpu, op.address, op.arg2 >>> 0),
+  [MMUEXT.FLUSH_CACHE]:      refuseCacheFlush,
+  [MMUEXT.FLUSH_CACHE_GLOBAL]: refuseCacheFlush,
+  [MMUEXT.SET_LDT]:          setLdt,
   [MMUEXT.CLEAR_PAGE]:       clearPage,
   [MMUEXT.COPY_PAGE]:        copyPage,
-  [MMUEXT.MARK_SUPER]:       () => -ERRNO.EOPNOTSUPP,
-  [MMUEXT.UNMARK_SUPER]:     () => -ERRNO.EOPNOTSUPP,
+  [MMUEXT.MARK_SUPER]:       refuseSuperpage,
+  [MMUEXT.UNMARK_SUPER]:     refuseSuperpage,
 };
 
 /** @returns 0 when all are done, else the error of the first that is not; `*pdone` counts those that are. */
@@ -73,8 +75,27 @@ export function mmuextOp(call: Hypercall): number {
 /** Another domain's page tables are for control domains. */
 function checkOwner(call: Hypercall, domid: number): number {
   if (domid === DOMID.SELF || domid === call.domain.id) return 0;
-  const exists = call.lookupDomain(domid & 0xffff) !== undefined;
-  return call.refuse(exists ? -ERRNO.EPERM : -ERRNO.ESRCH, `tables of domain ${domid}`);
+  return refuseForeign(call, domid & 0xffff);
+}
+
+function refuseCacheFlush(call: Hypercall): number {
+  return call.refuse(
+    -ERRNO.EACCES,
+    'caches are flushed for domains with devices, d%d has none',
+    call.domain.id,
+  );
+}
+
+function refuseSuperpage(call: Hypercall): number {
+  return call.refuse(-ERRNO.EOPNOTSUPP, 'superpages are not offered to PV guests');
+}
+
+function setLdt(call: Hypercall, op: Operation): number {
+  const entries = op.arg2 >>> 0;
+  const result = call.hv.pv.segments.setLdt(call.vcpu, op.address, entries);
+  if (result === 0) return 0;
+  const rule = 'an LDT begins at a page and has at most %d entries, not %d';
+  return call.refuse(result, rule, MAX_LDT_ENTRIES, entries);
 }
 
 function one(call: Hypercall, at: VirtAddr | undefined): number {
@@ -97,7 +118,7 @@ function one(call: Hypercall, at: VirtAddr | undefined): number {
 /** A page that could be written directly is cleared. */
 function clearPage(call: Hypercall, op: Operation): number {
   const { types } = call.pv;
-  if (types.isAlias(op.mfn)) return EINVAL;
+  if (types.isAlias(op.mfn)) return types.refuse(EINVAL, { kind: 'not-mappable', mfn: op.mfn });
   const result = types.getPageAndType(op.mfn, PGT.WRITABLE);
   if (result) return result;
   const frame = asFrame(types.frame(op.mfn));
@@ -110,7 +131,8 @@ function clearPage(call: Hypercall, op: Operation): number {
 function copyPage(call: Hypercall, op: Operation): number {
   const { types } = call.pv;
   const source = op.arg2;
-  if (types.isAlias(op.mfn) || types.isAlias(source)) return EINVAL;
+  const alias = [op.mfn, source].find((mfn) => types.isAlias(mfn));
+  if (alias !== undefined) return types.refuse(EINVAL, { kind: 'not-mappable', mfn: alias });
   const missing = types.getPage(source);
   if (missing) return missing;
   const result = types.getPageAndType(op.mfn, PGT.WRITABLE);

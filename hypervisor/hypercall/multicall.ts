@@ -11,7 +11,8 @@ const TWO_32 = 0x1_0000_0000;
 
 /** @returns 0 whatever the calls gave; -EFAULT: an entry cannot be read or written; -EINVAL: a multicall in a multicall. */
 export function multicall(call: Hypercall): number {
-  if (call.inner !== undefined) return call.refuse(-ERRNO.EINVAL, 'a multicall in a multicall');
+  if (call.inner !== undefined)
+    return call.refuse(-ERRNO.EINVAL, 'a multicall may not be in a multicall');
   const first = call.argAddress(0);
   if (first === undefined) return -ERRNO.EFAULT;
   const count = call.argLo(1);

@@ -16,10 +16,16 @@ const EPERM = -ERRNO.EPERM;
 const MAX_PORTS = 65_536;
 
 type Operation = (call: Hypercall, arg: VirtAddr | undefined) => number;
+/** The rule by the result: no interrupt line is in range, and there are no devices to ask about. */
 const refused =
   (result: number): Operation =>
-  () =>
-    result;
+  (call) =>
+    call.refuse(result, RULES[result] ?? '', call.domain.id);
+
+const RULES: Readonly<Record<number, string>> = {
+  [EINVAL]: 'there are no physical IRQs: none is bound to d%d',
+  [EPERM]: 'd%d has no devices and no right on those of the host',
+};
 
 // biome-ignore format: one row per operation
 const OPERATIONS: Readonly<Record<number, Operation>> = {
@@ -68,7 +74,7 @@ function perform(call: Hypercall, cmd: number, arg: VirtAddr | undefined): numbe
 function setIopl(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(physdevSetIopl, arg);
   if (!input) return EFAULT;
-  if (input.iopl > 3) return EINVAL;
+  if (input.iopl > 3) return call.refuse(EINVAL, 'IOPL is at most 3, not %d', input.iopl);
   call.vcpu.iopl = input.iopl;
   return 0;
 }
@@ -76,9 +82,13 @@ function setIopl(call: Hypercall, arg: VirtAddr | undefined): number {
 function setIobitmap(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(physdevSetIobitmap, arg);
   if (!input) return EFAULT;
-  if (input.nrPorts > MAX_PORTS) return EINVAL;
+  if (input.nrPorts > MAX_PORTS) {
+    return call.refuse(EINVAL, 'there are %d I/O ports, not %d', MAX_PORTS, input.nrPorts);
+  }
   const bitmap = fromU64(input.bitmap);
-  if (input.nrPorts > 0 && bitmap === undefined) return EINVAL;
+  if (input.nrPorts > 0 && bitmap === undefined) {
+    return call.refuse(EINVAL, 'the address of the bitmap is not canonical');
+  }
   call.vcpu.ioBitmap = input.nrPorts > 0 ? bitmap : undefined;
   call.vcpu.ioBitmapPorts = input.nrPorts;
   return 0;

@@ -13,10 +13,14 @@ export function fpuTaskswitch(call: Hypercall): number {
 
 export function setDebugreg(call: Hypercall): number {
   const n = debugNumber(call.vcpu, call.argLo(0));
-  if (n === undefined || n > 7) return -ERRNO.ENODEV;
+  if (n === undefined || n > 7) return refuseRegister(call);
   const value = (BigInt(call.argHi(1)) << 32n) | BigInt(call.argLo(1));
   const result = setDebugRegister(call.vcpu, n, value);
-  if (result !== 0) return call.refuse(result, 'a value that a guest may not set');
+  if (result !== 0) {
+    const rule =
+      "DR%d = %s: addresses are not in Xen's range, DR6 and DR7 have 32 bits, GD is not for guests, I/O breakpoints need CR4.DE";
+    return call.refuse(result, rule, n, `0x${value.toString(16)}`);
+  }
   armBreakpoints(call.hv.pv.processor, call.vcpu);
   return 0;
 }
@@ -25,8 +29,12 @@ export function setDebugreg(call: Hypercall): number {
 export function getDebugreg(call: Hypercall): number {
   const n = debugNumber(call.vcpu, call.argLo(0));
   const value = n === undefined ? undefined : call.vcpu.debug[n];
-  if (value === undefined) return -ERRNO.ENODEV;
+  if (value === undefined) return refuseRegister(call);
   return Number(BigInt.asIntN(64, value));
+}
+
+function refuseRegister(call: Hypercall): number {
+  return call.refuse(-ERRNO.ENODEV, 'there is no debug register %d', call.argLo(0));
 }
 
 const { TYPE_M2P_STRICT } = VMASST;
@@ -44,8 +52,10 @@ const OFFERED: ReadonlySet<number> = new Set([
 export function vmAssist(call: Hypercall): number {
   const cmd = call.argLo(0);
   const type = call.argLo(1);
-  if (!OFFERED.has(type)) return call.refuse(-ERRNO.EINVAL, `no assistance ${type}`);
-  if (cmd !== VMASST.CMD_ENABLE && cmd !== VMASST.CMD_DISABLE) return -ERRNO.ENOSYS;
+  if (!OFFERED.has(type)) return call.refuse(-ERRNO.EINVAL, 'there is no assistance %d', type);
+  if (cmd !== VMASST.CMD_ENABLE && cmd !== VMASST.CMD_DISABLE) {
+    return call.refuse(-ERRNO.ENOSYS, 'command %d neither enables nor disables', cmd);
+  }
   const on = cmd === VMASST.CMD_ENABLE;
   const { pv } = call;
   if (type === TYPE_M2P_STRICT) pv.m2pStrict = on;

@@ -21,7 +21,7 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [SCHEDOP.REMOTE_SHUTDOWN]: remoteShutdown,
   [SCHEDOP.SHUTDOWN_CODE]:   shutdownCode,
   [SCHEDOP.WATCHDOG]:        watchdog,
-  [SCHEDOP.PIN_OVERRIDE]:    () => -ERRNO.EPERM, // the hardware domain only
+  [SCHEDOP.PIN_OVERRIDE]:    refusePinOverride,
 };
 
 export function schedOp(call: Hypercall): number {
@@ -50,11 +50,23 @@ function block(call: Hypercall): number {
   return 0;
 }
 
+function noReason(call: Hypercall, code: number): number {
+  return call.refuse(-ERRNO.EINVAL, 'there is no shutdown reason %d', code);
+}
+
+function refusePinOverride(call: Hypercall): number {
+  return call.refuse(
+    -ERRNO.EPERM,
+    'the hardware domain alone may pin its vCPUs, d%d is none',
+    call.domain.id,
+  );
+}
+
 function shutdown(call: Hypercall, arg: VirtAddr | undefined): number {
   const code = call.guest.readU32(arg);
   if (code === undefined) return EFAULT;
   const reason = abi.shutdownName(code);
-  if (!reason) return call.refuse(-ERRNO.EINVAL, `there is no shutdown reason ${code}`);
+  if (!reason) return noReason(call, code);
   call.domain.shutdown(reason);
   return 0;
 }
@@ -64,7 +76,7 @@ function shutdownCode(call: Hypercall, arg: VirtAddr | undefined): number {
   const code = call.guest.readU32(arg);
   if (code === undefined) return EFAULT;
   const reason = abi.shutdownName(code);
-  if (!reason) return -ERRNO.EINVAL;
+  if (!reason) return noReason(call, code);
   call.domain.shutdownReason ??= reason;
   return 0;
 }
@@ -72,7 +84,14 @@ function shutdownCode(call: Hypercall, arg: VirtAddr | undefined): number {
 function poll(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(abi.schedPoll, arg);
   if (!input) return EFAULT;
-  if (input.nrPorts > MAX_PORTS) return -ERRNO.EINVAL;
+  if (input.nrPorts > MAX_PORTS) {
+    return call.refuse(
+      -ERRNO.EINVAL,
+      'at most %d ports are polled, not %d',
+      MAX_PORTS,
+      input.nrPorts,
+    );
+  }
   const ports = readPorts(call, input.ports, input.nrPorts);
   if (typeof ports === 'number') return ports;
   const { vcpu } = call.vcpu;
@@ -89,22 +108,35 @@ function readPorts(call: Hypercall, pointer: bigint, count: number): number[] | 
   if (!bytes) return EFAULT;
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const ports = Array.from({ length: count }, (_, n) => view.getUint32(n * 4, true));
-  return ports.every((port) => port < call.domain.events.limit) ? ports : -ERRNO.EINVAL;
+  const { limit } = call.domain.events;
+  const wrong = ports.find((port) => port >= limit);
+  if (wrong === undefined) return ports;
+  return call.refuse(
+    -ERRNO.EINVAL,
+    'port %d: ports of d%d end below %d',
+    wrong,
+    call.domain.id,
+    limit,
+  );
 }
 
 function remoteShutdown(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(abi.schedRemoteShutdown, arg);
   if (!input) return EFAULT;
   const target = call.hv.lookupDomain(input.domainId);
-  if (!target) return -ERRNO.ESRCH;
-  if (!call.domain.isPrivileged) return -ERRNO.EPERM;
+  if (!target) return call.noDomain(-ERRNO.ESRCH, input.domainId);
+  if (!call.domain.isPrivileged) return call.notAllowed(-ERRNO.EPERM, input.domainId);
   const reason = abi.shutdownName(input.reason);
-  if (!reason) return -ERRNO.EINVAL;
+  if (!reason) return noReason(call, input.reason);
   target.shutdown(reason);
   return 0;
 }
 
 function watchdog(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(abi.schedWatchdog, arg);
-  return input ? call.domain.watchdogs.set(input.id, input.timeout) : EFAULT;
+  if (!input) return EFAULT;
+  const result = call.domain.watchdogs.set(input.id, input.timeout);
+  if (result === -ERRNO.ENOSPC)
+    return call.refuse(result, 'all watchdogs of d%d are in use', call.domain.id);
+  return result < 0 ? call.refuse(result, 'watchdog %d is not set', input.id) : result;
 }

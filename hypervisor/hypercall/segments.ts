@@ -12,7 +12,14 @@ const EINVAL = -ERRNO.EINVAL;
 
 export function setGdt(call: Hypercall): number {
   const entries = call.argLo(1);
-  if (entries > FIRST_RESERVED_GDT_ENTRY) return call.refuse(EINVAL, `${entries} entries`);
+  if (entries > FIRST_RESERVED_GDT_ENTRY) {
+    return call.refuse(
+      EINVAL,
+      'a GDT has at most %d entries, not %d',
+      FIRST_RESERVED_GDT_ENTRY,
+      entries,
+    );
+  }
   const list = call.argAddress(0);
   const frames: number[] = [];
   for (let n = 0; n < Math.ceil(entries / DESCRIPTORS_PER_PAGE); n++) {
@@ -28,12 +35,18 @@ export function setGdt(call: Hypercall): number {
 /** One descriptor at a machine address, in a page in use as a descriptor table or writable. */
 export function updateDescriptor(call: Hypercall): number {
   const address = call.arg(0);
-  if (!(address >= 0) || address % 8 !== 0) return call.refuse(EINVAL, 'address not aligned to 8');
+  if (!(address >= 0) || address % 8 !== 0) {
+    return call.refuse(
+      EINVAL,
+      'the machine address of a descriptor is a multiple of 8, not %x',
+      address,
+    );
+  }
   const checked = checkDescriptor(call.argLo(1), call.argHi(1));
-  if (!checked) return call.refuse(EINVAL, 'a descriptor that guests may not have');
   const mfn = Math.floor(address / PAGE_SIZE);
   const { types } = call.pv;
-  if (types.isAlias(mfn)) return call.refuse(EINVAL, "another domain's page");
+  if (!checked) return refuseDescriptor(call, mfn, (address % PAGE_SIZE) / 8);
+  if (types.isAlias(mfn)) return types.refuse(EINVAL, { kind: 'not-mappable', mfn });
   types.work = Number.POSITIVE_INFINITY;
   const type = types.type[mfn] === PGT.SEG_DESC ? PGT.SEG_DESC : PGT.WRITABLE;
   const result = types.getPageAndType(mfn, type);
@@ -44,6 +57,11 @@ export function updateDescriptor(call: Hypercall): number {
   call.hv.pv.frameWritten(types.frame(mfn));
   types.putPageAndType(mfn);
   return 0;
+}
+
+function refuseDescriptor(call: Hypercall, mfn: number, slot: number): number {
+  const [lo, hi] = [call.argLo(1), call.argHi(1)];
+  return call.pv.types.refuse(EINVAL, { kind: 'descriptor', mfn, slot, lo, hi });
 }
 
 /** The bases that 64-bit segments have beside the descriptors. Called in kernel mode: the user's GS base is the inactive one. */
@@ -61,6 +79,6 @@ export function setSegmentBase(call: Hypercall): number {
   if (which === SEGBASE.FS) registers.fsBase = value;
   else if (which === SEGBASE.GS_USER) registers.kernelGsBase = value;
   else if (which === SEGBASE.GS_KERNEL) registers.gsBase = value;
-  else return EINVAL;
+  else return call.refuse(EINVAL, 'there is no segment base %d', which);
   return 0;
 }

@@ -27,6 +27,8 @@ export interface HypercallServices {
   sleep(vcpu: Vcpu): void;
   wake(vcpu: Vcpu): void;
   shouldPreempt(): boolean;
+  /** Whether the call in progress is traced: otherwise nobody would read why it was refused. */
+  wantsReasons(): boolean;
   /** Keeps in the trace why the call in progress was refused. */
   explain(domain: Domain, vcpu: number, why: string): void;
   /** A line for the hypervisor's log. */

@@ -35,7 +35,7 @@ export function setTrapTable(call: Hypercall): number {
     if (entry.address === 0n) return 0;
     const address = fromU64(entry.address);
     if (address === undefined) {
-      return call.refuse(EINVAL, `handler of vector ${entry.vector} is not canonical`);
+      return call.refuse(EINVAL, 'the handler of vector %d is not canonical', entry.vector);
     }
     v.trapAddress[entry.vector] = address;
     v.trapFlags[entry.vector] = entry.flags;
@@ -79,7 +79,8 @@ function register(call: Hypercall): number {
   const input = call.guest.decode(callbackRegister, call.argAddress(1));
   if (!input) return EFAULT;
   const address = fromU64(input.address);
-  if (address === undefined) return call.refuse(EINVAL, 'the callback is not canonical');
+  if (address === undefined)
+    return call.refuse(EINVAL, 'the address of callback %d is not canonical', input.type);
   const set = REGISTER[input.type];
   if (!set) return call.missing(`callback_op(register type ${input.type})`);
   set(call.vcpu, { address, maskEvents: (input.flags & CALLBACKF_MASK_EVENTS) !== 0 });
@@ -93,7 +94,9 @@ function unregister(call: Hypercall): number {
     call.vcpu.nmiCallback = undefined;
     return 0;
   }
-  if (input.type in REGISTER) return call.refuse(EINVAL, 'this callback cannot be unregistered');
+  if (input.type in REGISTER) {
+    return call.refuse(EINVAL, 'callback %d can be replaced, not unregistered', input.type);
+  }
   return call.missing(`callback_op(unregister type ${input.type})`);
 }
 
@@ -111,7 +114,7 @@ export function nmiOp(call: Hypercall): number {
   const value = call.guest.readU64(call.argAddress(1));
   if (value === undefined) return EFAULT;
   const address = fromU64(value);
-  if (address === undefined) return EINVAL;
+  if (address === undefined) return call.refuse(EINVAL, 'the NMI handler is not canonical');
   call.vcpu.nmiCallback = address;
   return 0;
 }

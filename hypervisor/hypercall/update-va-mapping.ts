@@ -1,6 +1,6 @@
 /** update_va_mapping (14) and its form for another domain (22): the entry that maps an address. Spec: xen-abi §1.5. */
 
-import type { VirtAddr } from '../machine/types.js';
+import { toU64, type VirtAddr } from '../machine/types.js';
 import { HYPERVISOR_VIRT_END, HYPERVISOR_VIRT_START } from '../public/arch-x86.js';
 import { ERRNO } from '../public/errno.js';
 import { UVMF } from '../public/xen.js';
@@ -16,11 +16,16 @@ const EINVAL = -ERRNO.EINVAL;
 export function updateVaMapping(call: Hypercall): number {
   const va = call.argAddress(0);
   if (va === undefined || (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END)) {
-    return call.refuse(EINVAL, 'the address is not one that a guest maps');
+    return va === undefined
+      ? call.refuse(EINVAL, 'the address is not canonical')
+      : call.refuse(EINVAL, "%s is in Xen's range", addressText(va));
   }
   const { pv } = call;
   const table = pv.l1Table(call.vcpu.kernelTable, va);
-  if (table === 0) return call.refuse(EINVAL, 'no page table for the address');
+  if (table === 0) {
+    const rule = 'there is no L1 table for %s under L4 mfn %x';
+    return call.refuse(EINVAL, rule, addressText(va), call.vcpu.kernelTable);
+  }
   pv.types.work = WORK_PER_CALL;
   const result = pv.tables.modify(table, PGT.L1, tableSlot(va, 1), call.argLo(1), call.argHi(1));
   pv.types.work = Number.POSITIVE_INFINITY;
@@ -28,6 +33,8 @@ export function updateVaMapping(call: Hypercall): number {
   if (result === 0) flush(call, va, call.argLo(2));
   return result;
 }
+
+const addressText = (va: VirtAddr): string => `0x${toU64(va).toString(16)}`;
 
 /** One processor: whatever set of vCPUs is named, its translations are the only ones. */
 function flush(call: Hypercall, va: VirtAddr, flags: number): void {

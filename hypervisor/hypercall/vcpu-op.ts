@@ -3,7 +3,14 @@
 import type { Vcpu } from '../common/domain.js';
 import { encodeTime, writeVcpuTime } from '../common/time.js';
 import { PAGE_SIZE } from '../machine/layout.js';
-import { asHostAddr, asMfn, asVirtAddr, fromU64, type VirtAddr } from '../machine/types.js';
+import {
+  asHostAddr,
+  asMfn,
+  asVirtAddr,
+  fromU64,
+  type Mfn,
+  type VirtAddr,
+} from '../machine/types.js';
 import { ERRNO } from '../public/errno.js';
 import * as abi from '../public/vcpu.js';
 import { vcpuInfo, vcpuTimeInfo, XEN_LEGACY_MAX_VCPUS } from '../public/xen.js';
@@ -29,30 +36,62 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [VCPUOP.STOP_SINGLESHOT_TIMER]:          stopSingleshotTimer,
   [VCPUOP.REGISTER_VCPU_INFO]:             registerVcpuInfo,
   [VCPUOP.SEND_NMI]:                       sendNmi,
-  [VCPUOP.GET_PHYSID]:                     () => -ERRNO.EINVAL, // for a hardware domain with pinned vCPUs
+  [VCPUOP.GET_PHYSID]:                     refusePhysid,
   [VCPUOP.REGISTER_VCPU_TIME_MEMORY_AREA]: registerTimeArea,
 };
 
 export function vcpuOp(call: Hypercall): number {
   const cmd = call.argLo(0);
   const vcpu = call.domain.vcpus[call.argLo(1)];
-  if (!vcpu) return -ERRNO.ENOENT;
+  if (!vcpu) {
+    const { id, vcpus } = call.domain;
+    return call.refuse(
+      -ERRNO.ENOENT,
+      'd%d has %d vCPUs, none is vCPU %d',
+      id,
+      vcpus.length,
+      call.argLo(1),
+    );
+  }
   const operation = OPERATIONS[cmd];
   return operation ? operation(call, vcpu, call.argAddress(2)) : call.missing(`vcpu_op(${cmd})`);
 }
 
 function initialise(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
   if (vcpu.id >= XEN_LEGACY_MAX_VCPUS && vcpu.infoMfn === undefined) {
-    return call.refuse(-ERRNO.EINVAL, `vCPU ${vcpu.id} has no vcpu_info yet`);
+    return call.refuse(
+      -ERRNO.EINVAL,
+      'vCPU %d has no vcpu_info: VCPUOP_register_vcpu_info comes first',
+      vcpu.id,
+    );
   }
-  if (vcpu.isInitialised) return -ERRNO.EEXIST;
+  if (vcpu.isInitialised) {
+    return call.refuse(-ERRNO.EEXIST, 'vCPU %d is initialised already', vcpu.id);
+  }
   const result = call.hv.initialiseVcpu(call.domain, vcpu, arg);
   if (result === 0) vcpu.isInitialised = true;
+  else if (result !== EFAULT) call.refuse(result, 'the context of vCPU %d is not taken', vcpu.id);
   return result;
 }
 
+function refusePhysid(call: Hypercall, vcpu: Vcpu): number {
+  return call.refuse(-ERRNO.EINVAL, 'vCPU %d is not pinned to a processor', vcpu.id);
+}
+
+/** Timers of this kind are the business of the vCPU itself. */
+function refuseOther(call: Hypercall, vcpu: Vcpu): number {
+  const rule = 'vCPU %d sets its own single-shot timer, not that of vCPU %d';
+  return call.refuse(-ERRNO.EINVAL, rule, call.vcpu.vcpu.id, vcpu.id);
+}
+
 function up(call: Hypercall, vcpu: Vcpu): number {
-  if (!vcpu.isInitialised) return -ERRNO.EINVAL;
+  if (!vcpu.isInitialised) {
+    return call.refuse(
+      -ERRNO.EINVAL,
+      'vCPU %d is not initialised: VCPUOP_initialise comes first',
+      vcpu.id,
+    );
+  }
   if (vcpu.online) return 0;
   vcpu.online = true;
   writeVcpuTime(call.hv.ram, vcpu.infoAddress, call.hv.clock.now());
@@ -94,7 +133,14 @@ function registerRunstateArea(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undef
 function setPeriodicTimer(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
   const period = call.guest.readNumber(arg);
   if (period === undefined) return EFAULT;
-  if (!(period >= abi.MIN_PERIOD_NS && period <= Number.MAX_SAFE_INTEGER)) return -ERRNO.EINVAL;
+  if (!(period >= abi.MIN_PERIOD_NS && period <= Number.MAX_SAFE_INTEGER)) {
+    return call.refuse(
+      -ERRNO.EINVAL,
+      'a period has %d ns at least, not %d',
+      abi.MIN_PERIOD_NS,
+      period,
+    );
+  }
   vcpu.period = period;
   call.hv.timers.set(vcpu.periodic, call.hv.clock.now() + period);
   return 0;
@@ -107,17 +153,20 @@ function stopPeriodicTimer(call: Hypercall, vcpu: Vcpu): number {
 }
 
 function setSingleshotTimer(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined): number {
-  if (vcpu !== call.vcpu.vcpu) return -ERRNO.EINVAL;
+  if (vcpu !== call.vcpu.vcpu) return refuseOther(call, vcpu);
   const input = call.guest.decode(abi.vcpuSetSingleshotTimer, arg);
   if (!input) return EFAULT;
   const at = Number(input.timeoutAbsNs);
-  if (input.flags & abi.VCPU_SSHOTTMR_FUTURE && at < call.hv.clock.now()) return -ERRNO.ETIME;
+  const now = call.hv.clock.now();
+  if (input.flags & abi.VCPU_SSHOTTMR_FUTURE && at < now) {
+    return call.refuse(-ERRNO.ETIME, '%d ns is past: the system time is %d ns', at, now);
+  }
   call.hv.timers.set(vcpu.singleshot, at);
   return 0;
 }
 
 function stopSingleshotTimer(call: Hypercall, vcpu: Vcpu): number {
-  if (vcpu !== call.vcpu.vcpu) return -ERRNO.EINVAL;
+  if (vcpu !== call.vcpu.vcpu) return refuseOther(call, vcpu);
   call.hv.timers.cancel(vcpu.singleshot);
   return 0;
 }
@@ -130,12 +179,14 @@ function registerVcpuInfo(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined
   const input = call.guest.decode(abi.vcpuRegisterVcpuInfo, arg);
   if (!input) return EFAULT;
   const { offset } = input;
-  if (offset > PAGE_SIZE - vcpuInfo.size || offset % 8 !== 0) return -ERRNO.EINVAL;
-  if (vcpu.infoMfn !== undefined) return call.refuse(-ERRNO.EINVAL, 'it is registered already');
-  if (vcpu !== call.vcpu.vcpu && vcpu.online) return call.refuse(-ERRNO.EINVAL, 'the vCPU is up');
   const mfn = asMfn(Number(input.mfn));
+  const wrong = checkInfoPage(call, vcpu, mfn, offset);
+  if (wrong) return wrong;
   const frame = call.domain.ownFrame(mfn);
-  if (frame === undefined || !call.domain.takeReference(mfn, true)) return -ERRNO.EINVAL;
+  if (frame === undefined || !call.domain.takeReference(mfn, true)) {
+    const rule = 'mfn %x is not memory of d%d that Xen may write to';
+    return call.refuse(-ERRNO.EINVAL, rule, mfn, call.domain.id);
+  }
   const { ram, clock } = call.hv;
   const from = vcpu.infoAddress;
   const to = asHostAddr(ram.addressOf(frame) + offset);
@@ -149,6 +200,20 @@ function registerVcpuInfo(call: Hypercall, vcpu: Vcpu, arg: VirtAddr | undefined
   vcpu.infoAddress = to;
   vcpu.infoMfn = mfn;
   writeVcpuTime(ram, to, clock.now());
+  return 0;
+}
+
+/** @returns 0 or -EINVAL. */
+function checkInfoPage(call: Hypercall, vcpu: Vcpu, mfn: Mfn, offset: number): number {
+  const refuse = (rule: string, ...figures: number[]): number =>
+    call.refuse(-ERRNO.EINVAL, rule, ...figures);
+  if (offset > PAGE_SIZE - vcpuInfo.size || offset % 8 !== 0) {
+    return refuse('offset %x in mfn %x: vcpu_info is aligned to 8 and within a page', offset, mfn);
+  }
+  if (vcpu.infoMfn !== undefined) {
+    return refuse('the vcpu_info of vCPU %d is in mfn %x already', vcpu.id, vcpu.infoMfn);
+  }
+  if (vcpu !== call.vcpu.vcpu && vcpu.online) return refuse('vCPU %d is up', vcpu.id);
   return 0;
 }
 

@@ -33,10 +33,10 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   [XENVER.CHANGESET]:           (call, arg) => text(call, arg, 'unavailable', abi.XEN_CHANGESET_INFO_LEN),
   [XENVER.PLATFORM_PARAMETERS]: platformParameters,
   [XENVER.GET_FEATURES]:        getFeatures,
-  [XENVER.PAGESIZE]:            (_, arg) => (arg === 0 ? 4096 : -ERRNO.EINVAL),
+  [XENVER.PAGESIZE]:            (call, arg) => (arg === 0 ? 4096 : call.refuse(-ERRNO.EINVAL, 'XENVER_pagesize takes no pointer')),
   [XENVER.GUEST_HANDLE]:        guestHandle,
   [XENVER.COMMANDLINE]:         (call, arg) => text(call, arg, call.domain.isPrivileged ? '' : DENIED, abi.XEN_COMMANDLINE_LEN),
-  [XENVER.BUILD_ID]:            (call) => (call.domain.isPrivileged ? -ERRNO.ENODATA : -ERRNO.EPERM),
+  [XENVER.BUILD_ID]:            buildId,
 };
 
 export function xenVersion(call: Hypercall): number {
@@ -45,6 +45,15 @@ export function xenVersion(call: Hypercall): number {
   if (cmd === XENVER.VERSION) return (MAJOR << 16) | MINOR;
   const operation = OPERATIONS[cmd];
   return operation ? operation(call, call.argAddress(1)) : call.missing(`xen_version(${cmd})`);
+}
+
+function buildId(call: Hypercall): number {
+  if (call.domain.isPrivileged) return call.refuse(-ERRNO.ENODATA, 'there is no build id');
+  return call.refuse(
+    -ERRNO.EPERM,
+    'the build id is not for d%d, which is not privileged',
+    call.domain.id,
+  );
 }
 
 /** Text padded with zeros. */
@@ -82,7 +91,10 @@ const FEATURES =
 function getFeatures(call: Hypercall, arg: VirtAddr | undefined): number {
   const input = call.guest.decode(abi.xenFeatureInfo, arg);
   if (!input) return EFAULT;
-  if (input.submapIdx >= abi.XENFEAT_NR_SUBMAPS) return -ERRNO.EINVAL;
+  if (input.submapIdx >= abi.XENFEAT_NR_SUBMAPS) {
+    const rule = 'there are %d submaps of features, none is %d';
+    return call.refuse(-ERRNO.EINVAL, rule, abi.XENFEAT_NR_SUBMAPS, input.submapIdx);
+  }
   const extendedCr3 = (call.pv.vmAssist & bit(VMASST.TYPE_PAE_EXTENDED_CR3)) !== 0;
   const submap =
     FEATURES |

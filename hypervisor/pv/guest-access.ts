@@ -7,7 +7,7 @@
 
 import { PAGE_SIZE } from '../machine/layout.js';
 import { copyBytes, type Ram } from '../machine/ram.js';
-import { asFrame, asVirtAddr, type VirtAddr } from '../machine/types.js';
+import { asFrame, asVirtAddr, toU64, type VirtAddr } from '../machine/types.js';
 import { HYPERVISOR_VIRT_END, HYPERVISOR_VIRT_START } from '../public/arch-x86.js';
 import { ACCESS, type Processor } from '../x86/processor.js';
 import type { Translations } from './translations.js';
@@ -32,8 +32,10 @@ export class GuestAccess {
   readonly #ram: Ram;
   readonly #scratch = new Uint8Array(PAGE_SIZE);
   readonly #scratchView = new DataView(this.#scratch.buffer);
-  /** Address at which the last refused access failed. */
+  /** Address at which the last refused access failed, and the access. */
   faultAddress: VirtAddr = asVirtAddr(0);
+  #faultAccess: number = ACCESS.READ;
+  #isFaultCanonical = true;
 
   constructor(processor: Processor, ram: Ram, translations: Translations) {
     this.#processor = processor;
@@ -46,8 +48,27 @@ export class GuestAccess {
    * @returns -1 if they do not, or if the guest may not access them so.
    */
   hostAddress(va: GuestPointer, bytes: number, access: 0 | 1): number {
-    if (va === undefined || (va & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE) return -1;
-    return this.#translate(va, access);
+    if (va === undefined) {
+      this.#isFaultCanonical = false;
+      return -1;
+    }
+    return (va & (PAGE_SIZE - 1)) + bytes > PAGE_SIZE ? -1 : this.#translate(va, access);
+  }
+
+  /** Why the last access was refused, for the words of an -EFAULT. */
+  get faultText(): string {
+    if (!this.#isFaultCanonical) return 'a pointer is not a canonical address';
+    const va = this.faultAddress;
+    const at = `0x${toU64(va).toString(16)}`;
+    if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END) return `${at} is in Xen's range`;
+    if (this.#faultAccess === ACCESS.READ) return `${at} cannot be read: it is not mapped`;
+    const isMapped = this.#processor.translate(va, ACCESS.READ) !== -1;
+    return `${at} cannot be written: it is ${isMapped ? 'mapped read-only' : 'not mapped'}`;
+  }
+
+  /** Whoever calls this takes the pointers of its arguments for granted: one that has no address is a bad one. */
+  forgetFault(): void {
+    this.#isFaultCanonical = false;
   }
 
   /** @returns a copy of guest memory, undefined if part of it cannot be read. */
@@ -217,17 +238,17 @@ export class GuestAccess {
   }
 
   #translate(va: VirtAddr, access: number): number {
-    if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END) {
-      this.faultAddress = va;
-      return -1;
-    }
+    if (va >= HYPERVISOR_VIRT_START && va < HYPERVISOR_VIRT_END) return this.#fault(va, access);
     this.#translations.settle();
     const host = this.#processor.translate(va, access);
-    if (host === -1) {
-      this.faultAddress = va;
-      return -1;
-    }
-    return host >>> 0;
+    return host === -1 ? this.#fault(va, access) : host >>> 0;
+  }
+
+  #fault(va: VirtAddr, access: number): number {
+    this.faultAddress = va;
+    this.#faultAccess = access;
+    this.#isFaultCanonical = true;
+    return -1;
   }
 
   #written(host: number): void {
@@ -236,10 +257,13 @@ export class GuestAccess {
 
   /** @returns false for a range that leaves the canonical addresses or touches Xen's. */
   #isGuestRange(va: GuestPointer, bytes: number): va is VirtAddr {
-    if (va === undefined) return false;
+    if (va === undefined) {
+      this.#isFaultCanonical = false;
+      return false;
+    }
     const end = va + bytes;
     const inside = va >= 0 ? end <= USER_END : va >= HYPERVISOR_VIRT_END && end <= 0;
-    if (!inside) this.faultAddress = va;
+    if (!inside) this.#fault(va, ACCESS.READ);
     return inside;
   }
 }

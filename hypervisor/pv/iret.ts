@@ -50,7 +50,10 @@ export class Iret {
     const cs = this.#low(AT.cs) & 0xffff;
     const toUser = (cs & 3) === 3;
     if (toUser && v.userTable === 0) {
-      this.#traps.crash(v, 'Guest switching to user mode with no user page tables');
+      this.#traps.crash(
+        v,
+        'Guest switching to user mode with no user page tables: MMUEXT_NEW_USER_BASEPTR comes first',
+      );
       return;
     }
     if (toUser) this.#traps.toggleMode(v);

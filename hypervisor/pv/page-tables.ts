@@ -22,7 +22,6 @@ import {
   L1_DISALLOW_LOW,
   PTE,
   pteMfn,
-  pteText,
   sameMapping,
   TABLE_DISALLOW_LOW,
 } from './pte.js';
@@ -112,8 +111,14 @@ export class PageTables implements TypedContents {
 
   #refuseSlot(level: number, mfn: number, slot: number, result: number): void {
     const at = this.#types.table(mfn) + slot * 2;
-    const entry = pteText(this.#u32[at] as number, this.#u32[at + 1] as number);
-    this.#types.refuse(result, { kind: 'bad-entry', level, mfn, slot, entry });
+    this.#refuseEntry(
+      result,
+      mfn,
+      level,
+      slot,
+      this.#u32[at] as number,
+      this.#u32[at + 1] as number,
+    );
   }
 
   /** Takes what a present L1 entry refers to. @returns 0 or an error. */
@@ -121,8 +126,7 @@ export class PageTables implements TypedContents {
     const types = this.#types;
     const bad = (lo & L1_DISALLOW_LOW) | ((hi & L1_DISALLOW_HIGH) >>> 8);
     if (bad) {
-      const entry = pteText(lo, hi);
-      return types.refuse(-ERRNO.EINVAL, { kind: 'bad-flags', level: 1, entry, flags: bad });
+      return types.refuse(-ERRNO.EINVAL, { kind: 'bad-flags', level: 1, lo, hi, flags: bad });
     }
     const mfn = pteMfn(lo, hi);
     if (!types.refs[mfn]) return types.refuse(noFrameResult(mfn), { kind: 'no-frame', mfn });
@@ -140,8 +144,7 @@ export class PageTables implements TypedContents {
     const types = this.#types;
     const bad = lo & TABLE_DISALLOW_LOW;
     if (bad) {
-      const entry = pteText(lo, hi);
-      return types.refuse(-ERRNO.EINVAL, { kind: 'bad-flags', level, entry, flags: bad });
+      return types.refuse(-ERRNO.EINVAL, { kind: 'bad-flags', level, lo, hi, flags: bad });
     }
     const mfn = pteMfn(lo, hi);
     if (!types.refs[mfn]) return types.refuse(-ERRNO.EINVAL, { kind: 'no-frame', mfn });
@@ -152,17 +155,34 @@ export class PageTables implements TypedContents {
   /** An entry that leads to its own table, or to another of the same level. */
   #getLinear(lo: number, mfn: number, level: PageType, table: number): number {
     const types = this.#types;
-    const refuse = (why: string) =>
-      types.refuse(-ERRNO.EINVAL, { kind: 'linear', mfn, why: `L${level} ${why}` });
-    if (lo & RW) return refuse('must not be mapped with write permission');
+    if (lo & RW) return this.#refuseLinear(mfn, level, 'must not be mapped with write permission');
     if (mfn === table) return 0;
     const own = types.linear.get(table) ?? 0;
     const other = types.linear.get(mfn) ?? 0;
-    if (own < 0) return refuse('entry in a table that is itself the target of one');
-    if (other > 0) return refuse('target has linear entries itself');
+    if (own < 0) {
+      return this.#refuseLinear(mfn, level, 'is wanted by a table that such an entry leads to');
+    }
+    if (other > 0) return this.#refuseLinear(mfn, level, 'has such entries itself');
     types.linear.set(table, own + 1);
     types.linear.set(mfn, other - 1);
     return types.getPageAndType(mfn, level);
+  }
+
+  /** Which entry it was, beside what is wrong with it. */
+  #refuseEntry(
+    result: number,
+    mfn: number,
+    level: number,
+    slot: number,
+    lo: number,
+    hi: number,
+  ): number {
+    if (result === ERESTART) return result;
+    return this.#types.refuse(result, { kind: 'bad-entry', level, mfn, slot, lo, hi });
+  }
+
+  #refuseLinear(mfn: number, level: number, rule: string): number {
+    return this.#types.refuse(-ERRNO.EINVAL, { kind: 'linear', mfn, level, rule });
   }
 
   /** Gives back what an entry refers to. */
@@ -221,7 +241,7 @@ export class PageTables implements TypedContents {
       const kept = preserveAd && oldLo & PRESENT ? oldLo & AD : 0;
       const same = (oldLo & PRESENT) !== 0 && sameMapping(oldLo, oldHi, lo, hi);
       const result = this.#getEntry(lo, hi, level, table, same);
-      if (result) return result;
+      if (result) return this.#refuseEntry(result, table, level, slot, lo, hi);
       if (level === PGT.L1) this.#store(at, fixL1Low(lo, hi) | kept, fixL1High(lo, hi));
       else this.#store(at, fixTableLow(lo) | kept, hi);
       if (same) return 0;
@@ -282,6 +302,6 @@ export class PageTables implements TypedContents {
 const noFrameResult = (mfn: number): number => (mfn === NO_MFN ? -ERRNO.EINVAL : -ERRNO.EPERM);
 
 /** Slots 256 to 271 of a top-level table are Xen's: what a guest has there is never looked at. */
-function isXenSlot(level: PageType, slot: number): boolean {
+export function isXenSlot(level: PageType, slot: number): boolean {
   return level === PGT.L4 && slot >= HYPERVISOR_FIRST_SLOT && slot <= HYPERVISOR_LAST_SLOT;
 }

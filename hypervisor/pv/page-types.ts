@@ -184,7 +184,7 @@ export class PageTypes {
   getPageAndType(mfn: number, type: PageType): number {
     const missing = this.getPage(mfn);
     if (missing) return missing;
-    const result = this.getType(mfn, type);
+    const result = this.getType(mfn, type, 1);
     if (result) this.putPage(mfn);
     return result;
   }
@@ -194,8 +194,11 @@ export class PageTypes {
     this.putPage(mfn);
   }
 
-  /** Takes a type reference on a page that the caller holds. @returns as getPageAndType. */
-  getType(mfn: number, type: PageType): number {
+  /**
+   * Takes a type reference on a page that the caller holds.
+   * @param own references taken for just this, so that a refusal does not count them. @returns as getPageAndType.
+   */
+  getType(mfn: number, type: PageType, own = 0): number {
     if (this.flagsOf(mfn) & FLAG.PARTIAL) {
       if (this.type[mfn] === type) return this.#resume(mfn, type);
       if (!this.#giveUp(mfn)) return ERESTART;
@@ -203,20 +206,20 @@ export class PageTypes {
     const count = this.typeCount[mfn] as number;
     if (count === 0) return this.#firstOfType(mfn, type);
     if (this.type[mfn] !== type || !(this.flagsOf(mfn) & FLAG.VALIDATED)) {
-      return this.#badType(mfn, type);
+      return this.#badType(mfn, type, own);
     }
     this.typeCount[mfn] = count + 1;
     return 0;
   }
 
-  #badType(mfn: number, expected: PageType): number {
+  #badType(mfn: number, expected: PageType, own: number): number {
     return this.refuse(-ERRNO.EINVAL, {
       kind: 'bad-type',
       mfn,
       saw: this.type[mfn] as PageType,
       expected,
       count: this.typeCount[mfn] as number,
-      pinned: this.isPinned(mfn),
+      refs: (this.refs[mfn] as number) - own,
     });
   }
 
@@ -315,7 +318,7 @@ export class PageTypes {
     if (result) return result;
     if (this.isPinned(mfn)) {
       this.putPageAndType(mfn);
-      return this.refuse(-ERRNO.EINVAL, { kind: 'pin-state', mfn, why: 'is already pinned' });
+      return this.refuse(-ERRNO.EINVAL, { kind: 'pin-state', mfn, state: 'is pinned already' });
     }
     this.flags[mfn] = this.flagsOf(mfn) | FLAG.PINNED;
     return 0;
@@ -325,7 +328,7 @@ export class PageTypes {
   unpin(mfn: number): number {
     if (!this.refs[mfn]) return this.refuse(-ERRNO.EINVAL, { kind: 'no-frame', mfn });
     if (!this.isPinned(mfn)) {
-      return this.refuse(-ERRNO.EINVAL, { kind: 'pin-state', mfn, why: 'is not pinned' });
+      return this.refuse(-ERRNO.EINVAL, { kind: 'pin-state', mfn, state: 'is not pinned' });
     }
     this.flags[mfn] = this.flagsOf(mfn) & ~FLAG.PINNED;
     this.putPageAndType(mfn);

@@ -99,8 +99,7 @@ export class PvDomain {
       if (lo === 0 && hi === 0) continue;
       const checked = checkDescriptor(lo, hi);
       if (!checked) {
-        const descriptor = hi.toString(16).padStart(8, '0') + lo.toString(16).padStart(8, '0');
-        return this.types.refuse(-ERRNO.EINVAL, { kind: 'descriptor', mfn, slot, descriptor });
+        return this.types.refuse(-ERRNO.EINVAL, { kind: 'descriptor', mfn, slot, lo, hi });
       }
       u32[at] = checked.lo;
       u32[at + 1] = checked.hi;

@@ -31,13 +31,14 @@ import type { Descriptor } from './descriptors.js';
 import { PrivilegedOperations } from './emul-priv-op.js';
 import { fetchBytes, InstructionFetch } from './emulated-instruction.js';
 import { GuestAccess } from './guest-access.js';
+import { whyRefused } from './holders.js';
 import { Iret } from './iret.js';
 import { PvMemory } from './memory-hooks.js';
 import { Msrs } from './msr.js';
 import { PageTableBase } from './page-table-base.js';
 import { PvDomain } from './pv-domain.js';
 import { type Callback, PvVcpu } from './pv-vcpu.js';
-import { type Refusal, refusalText } from './refusal.js';
+import type { Refusal } from './refusal.js';
 import { ReadOnlyPageFault } from './ro-page-fault.js';
 import { Segments } from './segments.js';
 import { Translations } from './translations.js';
@@ -53,8 +54,8 @@ export interface PvHost {
   readTsc(): number;
   /** Version as xen_version tells it. */
   readonly version: readonly [major: number, minor: number];
-  /** Keeps in the trace why something was refused. */
-  explain(domain: Domain, vcpu: number, why: string): void;
+  /** Keeps in the trace why something was refused; `why` is not asked if nobody would read it. */
+  explain(domain: Domain, vcpu: number, why: () => string): void;
 }
 
 /** CPUID instruction behind the prefix that asks Xen to emulate it. */
@@ -159,7 +160,8 @@ export class Pv {
 
   #refused(domain: Domain, refusal: Refusal): void {
     const vcpu = this.current?.vcpu.domain === domain ? this.current.vcpu.id : 0;
-    this.#host.explain(domain, vcpu, refusalText(refusal));
+    const vcpuOf = (each: Vcpu) => this.vcpuOf(each);
+    this.#host.explain(domain, vcpu, () => whyRefused(refusal, this.of(domain), vcpuOf));
   }
 
   // ---- running ----

@@ -47,6 +47,8 @@ const SEGMENT_WORDS = 4;
 /** No error code is pushed. */
 const NO_CODE = -1;
 
+const NO_HANDLER = 'the trap table has none for it';
+
 export class Traps {
   readonly #processor: Processor;
   readonly #ram: Ram;
@@ -64,7 +66,10 @@ export class Traps {
   injectException(v: PvVcpu, vector: number, errorCode = 0): void {
     const address = v.trapAddress[vector] ?? 0;
     if (address === 0) {
-      this.crash(v, `Unhandled: vec ${vector}, ${vectorName(vector)}[${pad(errorCode)}]`);
+      this.crash(
+        v,
+        `Unhandled: vec ${vector}, ${vectorName(vector)}[${pad(errorCode)}]: ${NO_HANDLER}`,
+      );
       return;
     }
     const maskEvents = ((v.trapFlags[vector] ?? 0) & TI.IF) !== 0;
@@ -90,7 +95,7 @@ export class Traps {
     const user = v.inKernel ? 0 : PAGE_FAULT.USER;
     if (v.trapAddress[VECTOR.PF] === 0) {
       const code = pad((errorCode & ~PAGE_FAULT.USER) | user);
-      this.crash(v, `Unhandled: vec 14, #PF[${code}] at ${hex(cr2)}`);
+      this.crash(v, `Unhandled: vec 14, #PF[${code}] at ${hex(cr2)}: ${NO_HANDLER}`);
       return;
     }
     this.injectException(v, VECTOR.PF, (errorCode & ~PAGE_FAULT.USER) | user);
@@ -145,7 +150,7 @@ export class Traps {
     failsafe: boolean,
   ): void {
     if (address === 0) {
-      this.crash(v, `Null handler for ${what}`);
+      this.crash(v, `Null handler for ${what}: its callback was never registered`);
       return;
     }
     const { registers } = this.#processor;

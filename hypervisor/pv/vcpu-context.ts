@@ -44,16 +44,18 @@ export function takeContext(v: PvVcpu, segments: Segments, bytes: Uint8Array): n
   const addresses = [user.rip, context.eventCallbackEip, context.failsafeCallbackEip];
   addresses.push(context.syscallCallbackEip, context.fsBase);
   addresses.push(context.gsBaseKernel, context.gsBaseUser);
-  if (addresses.some((address) => fromU64(address) === undefined)) return EINVAL;
+  if (addresses.some((address) => fromU64(address) === undefined)) {
+    return refuse(v, 'rip, callbacks and segment bases are canonical addresses');
+  }
   // A 64-bit vCPU starts in its kernel.
-  if (!(context.flags & BigInt(VGCF.IN_KERNEL))) return EINVAL;
-  if (!takeTraps(v, view)) return EINVAL;
+  if (!(context.flags & BigInt(VGCF.IN_KERNEL))) return refuse(v, 'VGCF_in_kernel must be set');
+  if (!takeTraps(v, view)) return refuse(v, 'handlers of traps are canonical addresses');
   const tables = takeTables(v, context.ctrlreg3, context.ctrlreg1);
   if (tables) return tables;
   const gdt = takeGdt(v, segments, view, context.gdtEnts);
   if (gdt) return gdt;
   const ldt = segments.setLdt(v, fromU64(context.ldtBase), Number(context.ldtEnts));
-  if (ldt) return ldt;
+  if (ldt) return refuse(v, 'an LDT begins at a page and has at most 8192 entries');
   takeCallbacks(v, context);
   v.cr4Bits = Number(context.ctrlreg4 & BigInt(CR4_GUEST));
   takeDebug(v, view);
@@ -83,6 +85,9 @@ export function takeContext(v: PvVcpu, segments: Segments, bytes: Uint8Array): n
   v.vcpu.upcallMask = user.savedUpcallMask !== 0 || v.vcpu.upcallMask;
   return 0;
 }
+
+const refuse = (v: PvVcpu, rule: string): number =>
+  v.pv.types.refuse(EINVAL, { kind: 'context', rule });
 
 type UserRegs = ReturnType<typeof cpuUserRegs.decode>;
 type Context = ReturnType<typeof vcpuGuestContext.decode>;
@@ -126,7 +131,9 @@ function takeTables(v: PvVcpu, cr3: bigint, cr1: bigint): number {
 }
 
 function takeGdt(v: PvVcpu, segments: Segments, view: DataView, entries: bigint): number {
-  if (entries > BigInt(FIRST_RESERVED_GDT_ENTRY)) return EINVAL;
+  if (entries > BigInt(FIRST_RESERVED_GDT_ENTRY)) {
+    return refuse(v, `a GDT has at most ${FIRST_RESERVED_GDT_ENTRY} entries`);
+  }
   const pages = Math.ceil(Number(entries) / DESCRIPTORS_PER_PAGE);
   const frames = Array.from({ length: pages }, (_, n) =>
     Number(view.getBigUint64(AT.gdtFrames + n * 8, true)),

@@ -62,7 +62,7 @@ describe('set_gdt', () => {
   test('a page with a TSS in it is refused, with its place', () => {
     const { m, result } = withGdt({ 9: 0x0000_8900_0000_0067n });
     expect(result).toBe(-EINVAL);
-    expect(m.explanations.join()).toContain('descriptor 9 of mfn');
+    expect(m.explanations.join()).toContain('descriptor 0x9 of mfn');
     expect(m.wrongCounts()).toEqual([]);
   });
 

@@ -74,7 +74,7 @@ describe('update_va_mapping', () => {
     const { kernelTable } = m.v;
     m.call('update_va_mapping', m.spare(0).va, pte(kernelTable, RW), 2);
     expect(m.explanations.join()).toContain(
-      `bad type (saw l4 != expected writable) for mfn 0x${kernelTable.toString(16)}, held by 2 references, one of them its pin`,
+      `bad type (saw l4 != expected writable) for mfn 0x${kernelTable.toString(16)} of d1, type count 2, references 4`,
     );
   });
 

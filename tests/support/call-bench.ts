@@ -189,6 +189,7 @@ export class CallBench {
       sleep: () => undefined,
       wake: (vcpu: Parameters<typeof scheduler.wake>[0]) => scheduler.wake(vcpu, clock.now()),
       shouldPreempt: () => --this.preemptAfter < 0,
+      wantsReasons: () => true,
       explain: (domain: Domain, vcpu: number, why: string) => {
         this.reasons.push(why);
         if (!this.dispatcher.isTracing) return;

@@ -50,6 +50,7 @@ export class PvMachine {
   readonly domain: Domain;
   readonly v: PvVcpu;
   readonly dispatcher: Dispatcher;
+  readonly trace: Trace;
   /** What shouldPreempt answers. */
   preempt = false;
   readonly memoryPages: number;
@@ -63,7 +64,7 @@ export class PvMachine {
       processor: this.processor,
       readTsc: () => clock.now(),
       version: [4, 17],
-      explain: (_domain, _vcpu, why) => this.explanations.push(why),
+      explain: (_domain, _vcpu, why) => this.explanations.push(why()),
     });
     const nothing = () => undefined;
     this.services = {
@@ -84,6 +85,7 @@ export class PvMachine {
     const built = buildDomain(this.pv, this.domain, { kernel: image('hello'), memoryPages });
     if (isImageError(built)) throw new Error(`${built.field}: ${built.found}`);
     this.v = this.pv.vcpuOf(this.domain.vcpus[0]!);
+    this.trace = new Trace(ram);
     this.dispatcher = this.#dispatcher();
     this.dispatcher.enter(this.v);
     this.pv.contextSwitch(this.v);
@@ -214,11 +216,12 @@ export class PvMachine {
       sleep: nothing,
       wake: nothing,
       shouldPreempt: () => this.preempt,
+      wantsReasons: () => true,
       explain: (_domain, _vcpu, why) => this.explanations.push(why),
       log: nothing,
       consoleWrite: nothing,
     };
-    return new Dispatcher(services, this.registers, pv.guest, new Trace(ram));
+    return new Dispatcher(services, this.registers, pv.guest, this.trace);
   }
 }
 

@@ -186,8 +186,8 @@ describe('text', () => {
     });
     expect(lines).toEqual([
       'd1v0 event_channel_op(alloc_unbound {dom=SELF, remote_dom=0}) = 0 {port=1}',
-      'd1v0 event_channel_op(send {port=9}) = -EINVAL',
-      'd1v0 event_channel_op(99) = -ENOSYS',
+      'd1v0 event_channel_op(send {port=9}) = -EINVAL (d1 port 9 is closed)',
+      'd1v0 event_channel_op(99) = -ENOSYS (there is no event_channel_op(99) here)',
     ]);
   });
 
