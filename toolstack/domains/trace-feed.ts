@@ -10,6 +10,7 @@
 import type { Privcmd } from '../../dom0/privcmd.js';
 import { TraceReader } from '../../dom0/trace-reader.js';
 import type { TraceView } from '../../dom0/trace-view.js';
+import { NR_HYPERCALLS } from '../../hypervisor/public/hypercalls.js';
 import type { TraceFilter } from '../trace/filter.js';
 import { decodeOnce } from '../trace/subject.js';
 
@@ -54,6 +55,8 @@ export class TraceFeed implements TraceSource {
   readonly #ram: Uint8Array;
   readonly #names: Names;
   readonly #listeners = new Set<Listener>();
+  /** How many listeners want each call. */
+  readonly #wanted = new Uint32Array(NR_HYPERCALLS);
   /** Takes records apart for filters and readers: each once, whoever asks. */
   readonly decode = decodeOnce();
   #reader: TraceReader | undefined;
@@ -72,10 +75,11 @@ export class TraceFeed implements TraceSource {
   subscribe(filter: TraceFilter, consumer: TraceConsumer): () => void {
     const listener = { filter, consumer };
     this.#listeners.add(listener);
+    this.#count(filter, 1);
     if (this.#timer === undefined) this.#start();
     this.#select();
     return () => {
-      this.#listeners.delete(listener);
+      if (this.#listeners.delete(listener)) this.#count(filter, -1);
       this.#select();
       if (this.#listeners.size === 0) this.close();
     };
@@ -93,13 +97,17 @@ export class TraceFeed implements TraceSource {
     this.#schedule();
   }
 
+  #count({ calls }: TraceFilter, more: 1 | -1): void {
+    for (const call of calls) this.#wanted[call] = (this.#wanted[call] ?? 0) + more;
+  }
+
   /** The hypervisor writes what somebody wants, and of domains that it has just built. */
   #select(): void {
     const filters = [...this.#listeners].map(({ filter }) => filter);
     for (const filter of filters) filter.refresh((id) => this.#names.domidOf(id));
     const selection = {
       mask: filters.reduce((bits, { mask }) => bits | mask, 0),
-      calls: [...new Set(filters.flatMap(({ calls }) => [...calls]))],
+      calls: [...this.#wanted.keys()].filter((call) => this.#wanted[call] !== 0),
       except: this.#names
         .domids()
         .filter((domid) => !filters.some((filter) => filter.wantsDomain(domid))),
