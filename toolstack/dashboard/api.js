@@ -5,6 +5,9 @@ import { askForToken, token } from './token.js';
 /** Time before a lost socket is tried again: it grows up to the last one. */
 const RETRY_MS = [250, 1000, 3000];
 
+/** With this the page closes a socket that it wants to have again. */
+const ASKED_AGAIN = 4000;
+
 /** What the service has refused, in its words. */
 export class Problem extends Error {
   /**
@@ -73,7 +76,8 @@ async function send(method, path, body) {
  * @param {() => string} path asked before each attempt: it may say where to go on
  * @param {SocketHandlers} handlers
  * @param {AbortSignal} until
- * @returns {{ send(data: string | Uint8Array<ArrayBuffer>): void }} what is sent while it is down is lost
+ * @returns {{ send(data: string | Uint8Array<ArrayBuffer>): void, again(): void }} what is sent while it is down is lost; `again` opens
+ *   it anew, at what `path` says by then
  */
 export function keepSocket(path, handlers, until) {
   /** @type {WebSocket | undefined} */
@@ -105,6 +109,11 @@ export function keepSocket(path, handlers, until) {
   return {
     send: (data) => {
       if (socket?.readyState === WebSocket.OPEN) socket.send(data);
+    },
+    again: () => {
+      if (socket === undefined) return;
+      socket.onmessage = null;
+      socket.close(ASKED_AGAIN);
     },
   };
 }

@@ -8,13 +8,18 @@ const TERMINAL = '/dashboard/vendor/xterm.mjs';
 const FIT = '/dashboard/vendor/addon-fit.mjs';
 allowTerminalStyles();
 
+/** Fetched before it is wanted: a console opens at once, and while the service is down as well. */
+const modules = Promise.all([
+  /** @type {Promise<typeof import('@xterm/xterm')>} */ (import(TERMINAL)),
+  /** @type {Promise<typeof import('@xterm/addon-fit')>} */ (import(FIT)),
+]);
+
 /** Characters of one frame: what is pasted may be longer than the service takes at once. */
 const CHUNK = 8192;
 const ESCAPE_KEY = ']';
 
 const OPTIONS = {
   fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
-  fontSize: 13,
   lineHeight: 1.15,
   cursorBlink: true,
   scrollback: 5000,
@@ -39,7 +44,7 @@ export function consolePanel({ uuid, name }, until) {
     'section',
     { class: 'console', 'aria-label': `Console of ${name}` },
     screen,
-    h('footer', {}, state, h('span', {}, h('kbd', {}, 'ctrl-]'), ' leaves')),
+    h('footer', {}, state, h('span', { class: 'leave' }, h('kbd', {}, 'ctrl-]'), ' leaves')),
   );
   void openTerminal(screen, uuid, until, (text) => setText(state, text));
   return panel;
@@ -52,10 +57,10 @@ export function consolePanel({ uuid, name }, until) {
  * @param {(text: string) => void} tell
  */
 async function openTerminal(screen, uuid, until, tell) {
-  const { Terminal } = /** @type {typeof import('@xterm/xterm')} */ (await import(TERMINAL));
-  const { FitAddon } = /** @type {typeof import('@xterm/addon-fit')} */ (await import(FIT));
+  const [{ Terminal }, { FitAddon }] = await modules;
   if (until.aborted) return;
-  const terminal = new Terminal(OPTIONS);
+  const isNarrow = matchMedia('(max-width: 700px)').matches;
+  const terminal = new Terminal({ ...OPTIONS, fontSize: isNarrow ? 11 : 13 });
   const fit = new FitAddon();
   terminal.loadAddon(fit);
   terminal.open(screen);
@@ -107,8 +112,9 @@ function talk(terminal, tell) {
 
 /** @param {string} frame */
 function noticeText(frame) {
-  const { dropped, ended } = JSON.parse(frame);
+  const { dropped, ended, readOnly } = JSON.parse(frame);
   if (ended === true) return 'the domain has ended';
+  if (readOnly === true) return 'connected, to read only: the token is a viewer’s';
   return dropped === undefined ? 'connected' : `${dropped} bytes were dropped`;
 }
 

@@ -20,7 +20,7 @@ const MAIN = [
   { name: 'name',    label: 'Name',         input: { required: true, maxlength: 64, autofocus: true, placeholder: 'hello' } },
   { name: 'kernel',  label: 'Kernel',       input: { required: true, list: 'kernels', placeholder: 'hello' }, hint: 'An image of this host.' },
   { name: 'memory',  label: 'Memory (MiB)', input: { type: 'number', min: 1, max: 3840, step: 'any', value: 32 } },
-  { name: 'vcpus',   label: 'vCPUs',        input: { type: 'number', min: 1, value: 1 } },
+  { name: 'vcpus',   label: 'vCPUs',        input: { type: 'number', min: 1, max: 128, value: 1 } },
   { name: 'cmdline', label: 'Command line', input: { maxlength: 1023, placeholder: 'console=hvc0' } },
 ];
 
@@ -29,10 +29,10 @@ const MAIN = [
 const MORE = [
   { name: 'ramdisk',   label: 'RAM disk',         input: { list: 'kernels' } },
   { name: 'disk',      label: 'Disk (xvda)',      input: { list: 'disks' }, hint: 'An image below the disk directory.' },
-  { name: 'maxMemory', label: 'Memory at most',   input: { type: 'number', min: 1, step: 'any' } },
-  { name: 'maxVcpus',  label: 'vCPUs at most',    input: { type: 'number', min: 1 } },
+  { name: 'maxMemory', label: 'Memory at most',   input: { type: 'number', min: 1, max: 3840, step: 'any' } },
+  { name: 'maxVcpus',  label: 'vCPUs at most',    input: { type: 'number', min: 1, max: 128 } },
   { name: 'weight',    label: 'Weight',           input: { type: 'number', min: 1, max: 65535, placeholder: 256 } },
-  { name: 'cap',       label: 'Cap (% of a CPU)', input: { type: 'number', min: 0, placeholder: 'none' } },
+  { name: 'cap',       label: 'Cap (% of a CPU)', input: { type: 'number', min: 0, max: 3200, placeholder: 'none' } },
 ];
 
 const NUMBERS = ['memory', 'vcpus', 'maxMemory', 'maxVcpus', 'weight', 'cap'];
@@ -134,7 +134,9 @@ async function suggest(form) {
  * @param {HTMLElement} rest
  */
 async function submit(form, dialog, rest) {
+  const button = /** @type {HTMLButtonElement} */ (form.querySelector('button.primary'));
   showErrors(form, rest, []);
+  button.disabled = true;
   try {
     const { uuid, name } = await request('POST', '/v1/domains', configOf(form));
     dialog.close();
@@ -145,13 +147,23 @@ async function submit(form, dialog, rest) {
     if (!(error instanceof Problem)) throw error;
     const isAboutFields = error.errors.length > 0;
     showErrors(form, rest, isAboutFields ? error.errors : [{ pointer: '', detail: error.message }]);
+  } finally {
+    button.disabled = false;
   }
 }
+
+/** @param {HTMLFormElement} form */
+const badNumbers = (form) =>
+  [.../** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('input:invalid'))].filter(
+    ({ validity }) => validity.badInput,
+  );
 
 /** @param {HTMLFormElement} form */
 function configOf(form) {
   /** @type {Record<string, unknown>} */
   const config = {};
+  // What is no number is not among the form's data; it must not pass for nothing.
+  for (const { name } of badNumbers(form)) config[name] = null;
   for (const [name, value] of new FormData(form)) {
     const text = String(value).trim();
     if (text === '') continue;
@@ -179,17 +191,36 @@ function showErrors(form, rest, errors) {
   rest.textContent = '';
   for (const { pointer, detail } of errors) {
     const first = pointer.split('/')[1] ?? '';
-    const about = form.querySelector(
-      `#new-${CSS.escape(first === 'disks' ? 'disk' : first)}-about`,
-    );
-    if (about === null) {
-      rest.textContent = `${pointer} ${detail}`.trim();
-      continue;
-    }
-    about.textContent = detail;
-    about.classList.add('field-error');
-    const input = /** @type {HTMLInputElement} */ (about.previousElementSibling);
-    setAttribute(input, 'aria-invalid', 'true');
-    input.focus();
+    const field = form.querySelector(`#new-${CSS.escape(FIELD_OF[first] ?? first)}`);
+    if (field instanceof HTMLInputElement) showError(field, detail);
+    else rest.textContent = `${pointer} ${detail}`.trim();
   }
+  const wrong = /** @type {HTMLInputElement | null} */ (form.querySelector('[aria-invalid]'));
+  wrong?.focus();
+}
+
+/** Fields of the service that have another name here. @type {Readonly<Record<string, string>>} */
+const FIELD_OF = { disks: 'disk' };
+
+/**
+ * @param {HTMLInputElement} field
+ * @param {string} detail what the service says
+ */
+function showError(field, detail) {
+  const about = /** @type {HTMLElement} */ (field.nextElementSibling);
+  about.textContent = plainWords(field) ?? detail;
+  about.classList.add('field-error');
+  field.setAttribute('aria-invalid', 'true');
+  const closed = field.closest('details');
+  if (closed !== null) closed.open = true;
+}
+
+/** What is wrong with the field, if the browser sees it as well: it says so in fewer words than the service.
+ * @param {HTMLInputElement} field
+ */
+function plainWords({ validity, min, max }) {
+  if (validity.valueMissing) return 'This is needed.';
+  if (validity.badInput) return 'This is no number.';
+  if (validity.rangeUnderflow) return `At least ${min}.`;
+  return validity.rangeOverflow ? `At most ${max}.` : undefined;
 }

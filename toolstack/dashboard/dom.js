@@ -59,9 +59,18 @@ export function icon(name) {
   svg.setAttribute('class', 'icon');
   svg.setAttribute('aria-hidden', 'true');
   const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', `/dashboard/icons.svg#${name}`);
+  use.setAttribute('href', `#${name}`);
   svg.append(use);
   return svg;
+}
+
+/** Takes the drawings into the page: they are there even while the service is not. */
+export async function loadIcons() {
+  const text = await (await fetch('/dashboard/icons.svg')).text();
+  const { documentElement } = new DOMParser().parseFromString(text, 'image/svg+xml');
+  documentElement.setAttribute('class', 'unseen');
+  documentElement.setAttribute('aria-hidden', 'true');
+  document.body.prepend(documentElement);
 }
 
 /**

@@ -1,8 +1,9 @@
 /** What can be done to a domain: buttons that are there while the domain is in a state for them. */
 
 import { request } from './api.js';
-import { h, icon, setAttribute } from './dom.js';
+import { h, icon, setAttribute, setText } from './dom.js';
 import { lookSoon } from './live.js';
+import { go } from './router.js';
 import { complain, say } from './toast.js';
 
 /** @typedef {import('../schemas/domain.js').Domain} Domain */
@@ -42,7 +43,9 @@ export function actionButtons(first) {
         setAttribute(each.element, 'hidden', !each.states.includes(domain.state));
       const label = domain.state === 'ended' ? 'Forget' : 'Destroy';
       setAttribute(destroy, 'title', label);
-      setAttribute(destroy.querySelector('span') ?? destroy, 'data-label', label);
+      setText(destroy.querySelector('.label') ?? destroy, label);
+      for (const each of element.children)
+        setAttribute(each, 'aria-label', `${each.getAttribute('title')} ${domain.name}`);
     },
   };
 }
@@ -77,20 +80,22 @@ async function act({ uuid, name }, action) {
 /** @param {Domain} domain */
 function confirmDestroy({ uuid, name, state }) {
   const isPast = state === 'ended';
+  const label = isPast ? 'Forget' : 'Destroy';
   const destroy = async () => {
     dialog.close();
     try {
       await request('DELETE', `/v1/domains/${uuid}`);
       say(isPast ? `${name} is forgotten.` : `${name} is destroyed.`);
+      if (isPast && location.hash === `#/domains/${uuid}`) go('/domains');
     } catch (error) {
-      complain(`Destroy ${name}`, error);
+      complain(`${label} ${name}`, error);
     }
     lookSoon();
   };
   const dialog = h(
     'dialog',
-    { class: 'dialog', 'aria-label': `Destroy ${name}`, close: () => dialog.remove() },
-    h('h2', {}, isPast ? `Forget ${name}?` : `Destroy ${name}?`),
+    { class: 'dialog', 'aria-label': `${label} ${name}`, close: () => dialog.remove() },
+    h('h2', {}, `${label} ${name}?`),
     h(
       'p',
       {},
@@ -102,11 +107,7 @@ function confirmDestroy({ uuid, name, state }) {
       'div',
       { class: 'buttons' },
       h('button', { type: 'button', autofocus: true, click: () => dialog.close() }, 'Cancel'),
-      h(
-        'button',
-        { type: 'button', class: 'primary danger', click: destroy },
-        isPast ? 'Forget' : 'Destroy',
-      ),
+      h('button', { type: 'button', class: 'primary danger', click: destroy }, label),
     ),
   );
   document.body.append(dialog);

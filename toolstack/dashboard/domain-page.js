@@ -1,12 +1,14 @@
 /** One domain: its console, and what there is to know about it. */
 
+import { Problem, request } from './api.js';
 import { consolePanel } from './console.js';
 import { h, icon, keyed, setText } from './dom.js';
 import { actionButtons } from './domain-actions.js';
-import { bytes, duration, pages, percent, secondsSince } from './format.js';
+import { bytes, clock, duration, pages, percent, secondsSince } from './format.js';
 import { domains, find, ratesOf } from './live.js';
 import { sparkline } from './sparkline.js';
 import { stateBadge } from './state-badge.js';
+import { complain } from './toast.js';
 
 /** @typedef {import('../schemas/domain.js').Domain} Domain */
 /** @typedef {{ key: string, name: string, value: string }} Fact */
@@ -17,58 +19,71 @@ import { stateBadge } from './state-badge.js';
  * @param {AbortSignal} until
  */
 export function showDomain(main, id, until) {
-  const back = h(
-    'a',
-    { class: 'back', href: '#/domains', 'aria-label': 'All domains' },
-    icon('back'),
-  );
-  const missing = h('p', { class: 'empty' }, `Looking for ${id} …`);
-  main.append(missing);
+  const waiting = h('p', { class: 'empty', role: 'status' }, `Looking for ${id} …`);
+  main.append(waiting);
   /** @type {{ update(domain: Domain): void } | undefined} */
   let page;
+  /** @type {Domain | undefined} */
+  let last;
+  const show = (/** @type {Domain} */ domain) => {
+    last = domain;
+    page ??= build(main, domain, until);
+    page.update(domain);
+  };
+  const lookForEnded = async () => {
+    try {
+      const domain = await request('GET', `/v1/domains/${encodeURIComponent(id)}`);
+      if (!until.aborted) show(domain);
+    } catch (error) {
+      if (until.aborted) return;
+      if (!(error instanceof Problem && error.status === 404)) complain(`Read ${id}`, error);
+      else if (last === undefined) main.replaceChildren(missing(id));
+      else show({ ...last, state: 'ended' });
+    }
+  };
+  let isLookedFor = false;
   domains.watch((list) => {
     const domain = find(id);
-    if (domain !== undefined) {
-      page ??= build(main, back, domain, until);
-      page.update(domain);
-    } else if (list !== undefined && page === undefined) {
-      missing.replaceChildren(
-        `There is no domain ${id} any more. `,
-        h('a', { href: '#/domains' }, 'All domains'),
-      );
-    } else if (list !== undefined)
-      page?.update({ .../** @type {Domain} */ (last.get(id)), state: 'ended' });
-    if (domain !== undefined) last.set(id, domain);
+    if (domain !== undefined) show(domain);
+    else if (list !== undefined && !isLookedFor) void lookForEnded();
+    isLookedFor = domain === undefined && list !== undefined;
   }, until);
 }
 
-/** Domains as they were seen last, by the name under which they are shown. @type {Map<string, Domain>} */
-const last = new Map();
+/** @param {string} id */
+const missing = (id) =>
+  h(
+    'div',
+    { class: 'empty' },
+    h('h1', {}, 'No such domain'),
+    h('p', {}, `There is no domain ${id}, and none that has ended is remembered under that name.`),
+    h('p', { class: 'links' }, h('a', { href: '#/domains' }, 'All domains')),
+  );
 
 /**
  * @param {HTMLElement} main
- * @param {HTMLElement} back
  * @param {Domain} domain
  * @param {AbortSignal} until
  */
-function build(main, back, domain, until) {
+function build(main, domain, until) {
   const name = h('span', {}, domain.name);
   const badge = stateBadge();
   const actions = actionButtons(domain);
   const facts = factsPanel(domain);
+  const trace = h(
+    'a',
+    { class: 'button', href: `#/trace?domain=${domain.uuid}` },
+    icon('trace'),
+    h('span', {}, 'Trace'),
+  );
   main.replaceChildren(
     h(
       'div',
       { class: 'head' },
-      back,
+      h('a', { class: 'back', href: '#/domains', 'aria-label': 'All domains' }, icon('back')),
       h('h1', {}, name),
       badge.element,
-      h(
-        'a',
-        { class: 'button', href: `#/trace?domain=${domain.uuid}` },
-        icon('trace'),
-        h('span', {}, 'Trace'),
-      ),
+      trace,
       actions.element,
     ),
     h('div', { class: 'split' }, consolePanel(domain, until), facts.element),
@@ -77,7 +92,9 @@ function build(main, back, domain, until) {
     /** @param {Domain} now */
     update(now) {
       setText(name, now.name);
+      document.title = `${now.name} · Xenolith`;
       badge.update(now);
+      trace.hidden = now.state === 'ended';
       actions.update(now);
       facts.update(now);
     },
@@ -91,11 +108,12 @@ function factsPanel(first) {
   const detail = h('p', { class: 'warning', role: 'note', hidden: true });
   const list = h('dl', { class: 'facts' });
   const update = keyed(list, (/** @type {Fact} */ fact) => fact.key, makeFact);
+  const load = h('div', { class: 'load' }, h('span', {}, 'CPU'), share, spark.element);
   const element = h(
     'aside',
     { class: 'panel', 'aria-label': `Figures of ${first.name}` },
     detail,
-    h('div', { class: 'load' }, h('span', {}, 'CPU'), share, spark.element),
+    load,
     list,
   );
   return {
@@ -104,6 +122,7 @@ function factsPanel(first) {
     update(domain) {
       const { cpu, now } = ratesOf(domain.uuid);
       setText(share, percent(now));
+      load.hidden = domain.state === 'ended';
       spark.update(cpu);
       detail.hidden = domain.detail === undefined;
       setText(detail, domain.detail ?? '');
@@ -133,7 +152,9 @@ function factsOf({ domid, uuid, kernel, cmdline, memory, vcpus, weight, cap, ...
       .filter(({ state }) => state !== 'offline')
       .map((vcpu) => [`vCPU ${vcpu.id}`, `${vcpu.state}, ${vcpu.cpuSeconds.toFixed(2)} s`]),
     ['Scheduler', cap === 0 ? `weight ${weight}` : `weight ${weight}, at most ${cap}% of a CPU`],
-    ['Up', domain.endedAt ? 'ended' : duration(secondsSince(domain.createdAt))],
+    domain.endedAt === undefined
+      ? ['Up', duration(secondsSince(domain.createdAt))]
+      : ['Ended', clock(domain.endedAt)],
     ['Kernel', kernel],
     ['Command line', cmdline || '–'],
     ...domain.disks.map((disk) => [disk.vdev, diskText(disk)]),

@@ -34,12 +34,13 @@ function showList(main, until) {
   const body = h('tbody');
   const table = h(
     'table',
-    { class: 'table domains' },
+    { class: 'table domains cards' },
     h('caption', { class: 'unseen' }, 'Domains'),
     h('thead', {}, h('tr', {}, ...COLUMNS.map((name) => h('th', { scope: 'col' }, name)))),
     body,
   );
   const empty = emptyState();
+  const loading = h('p', { class: 'empty', role: 'status' }, 'Asking the host …');
   main.append(
     h(
       'div',
@@ -55,12 +56,14 @@ function showList(main, until) {
     ),
     table,
     empty,
+    loading,
   );
   const update = keyed(body, (/** @type {Domain} */ domain) => domain.uuid, makeRow);
   domains.watch((list) => {
     const isEmpty = list !== undefined && list.length === 0;
     table.hidden = list === undefined || isEmpty;
     empty.hidden = !isEmpty;
+    loading.hidden = list !== undefined;
     setText(count, list?.filter(({ state }) => state !== 'ended').length ?? '');
     update(list ?? []);
   }, until);
@@ -110,7 +113,7 @@ function makeRow(domain) {
       const { cpu, now: load } = ratesOf(now.uuid);
       setText(name, now.name);
       setText(kernel, `${now.domid} · ${now.kernel.split('/').pop() ?? ''}`);
-      setText(share, percent(load));
+      setText(share, now.endedAt ? '–' : percent(load));
       setText(memory, pages(now.memory.pages));
       setText(vcpus, `${now.vcpus.online} of ${now.vcpus.max}`);
       setText(devices, devicesOf(now));

@@ -14,19 +14,33 @@ export const events = signal([]);
 
 let since = 0;
 let notes = 0;
+/** Numbers begin anew with a service that has kept none. */
+let era = 0;
 
 export function startEvents() {
   const path = () => `/v1/events?since=${since}`;
-  keepSocket(path, { message: receive, open: lookSoon }, new AbortController().signal);
+  const socket = keepSocket(
+    path,
+    { message: (data) => receive(data, socket.again), open: lookSoon },
+    new AbortController().signal,
+  );
 }
 
 /** @type {Entry[]} */
 let waiting = [];
 
-/** @param {string | ArrayBuffer} data */
-function receive(data) {
+/**
+ * @param {string | ArrayBuffer} data
+ * @param {() => void} again asks once more, from `since` on
+ */
+function receive(data, again) {
   const event = JSON.parse(String(data));
-  if (typeof event.seq === 'number') since = Math.max(since, event.seq);
+  if (event.kind === 'gap' && event.reason === 'unknown') {
+    era += 1;
+    since = 0;
+    again();
+  }
+  if (typeof event.seq === 'number') since = event.seq;
   if (waiting.length === 0) requestAnimationFrame(flush);
   waiting.push(entryOf(event));
   lookSoon();
@@ -35,9 +49,11 @@ function receive(data) {
 /** @param {any} event */
 function entryOf(event) {
   const isGap = event.dropped !== undefined || event.kind === 'gap';
-  if (!isGap) return { ...event, key: `e${event.seq}` };
+  if (!isGap) return { ...event, key: `${era}.${event.seq}` };
   notes += 1;
-  return { key: `n${notes}`, note: `${event.dropped ?? 'some'} events are no longer kept` };
+  const isNew = event.reason === 'unknown';
+  const note = `${event.dropped ?? 'some'} events are no longer kept`;
+  return { key: `n${notes}`, note: isNew ? 'the service was started anew' : note };
 }
 
 function flush() {

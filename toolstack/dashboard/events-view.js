@@ -25,7 +25,7 @@ export const eventsView = {
     const empty = h('p', { class: 'empty' }, 'Nothing has happened yet.');
     const table = h(
       'table',
-      { class: 'table events' },
+      { class: 'table events cards' },
       h('caption', { class: 'unseen' }, 'Events, newest first'),
       h('thead', {}, h('tr', {}, ...COLUMNS.map((name) => h('th', { scope: 'col' }, name)))),
       body,

@@ -10,7 +10,8 @@ export function bytes(count) {
     value /= 1024;
     unit += 1;
   }
-  return `${value.toFixed(value < 10 && unit > 0 && value % 1 !== 0 ? 1 : 0)} ${UNITS[unit]}`;
+  const isWhole = Math.abs(value - Math.round(value)) < 0.05;
+  return `${value.toFixed(value < 10 && unit > 0 && !isWhole ? 1 : 0)} ${UNITS[unit]}`;
 }
 
 /** @param {number} count of 4 KiB */
@@ -38,7 +39,7 @@ export function short(value) {
 /** @param {number} fraction */
 export function percent(fraction) {
   const value = fraction * 100;
-  return `${value > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)}%`;
+  return `${value >= 0.05 && value < 9.95 ? value.toFixed(1) : Math.round(value)}%`;
 }
 
 /** @param {number} seconds */
@@ -59,8 +60,16 @@ export function nanoseconds(ns) {
   return ns < 1e9 ? `${(ns / 1e6).toFixed(1)} ms` : `${(ns / 1e9).toFixed(2)} s`;
 }
 
-/** @param {string} iso */
-export const clock = (iso) => new Date(iso).toLocaleTimeString('en-GB');
+/** Of today the time alone.
+ * @param {string} iso
+ */
+export function clock(iso) {
+  const at = new Date(iso);
+  const time = at.toLocaleTimeString('en-GB');
+  return at.toDateString() === new Date().toDateString()
+    ? time
+    : `${at.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${time}`;
+}
 
 /** @param {string} iso */
 export const secondsSince = (iso) => (Date.now() - Date.parse(iso)) / 1000;

@@ -20,8 +20,8 @@ const SAMPLES = 60;
 export const domains = signal(undefined);
 /** @type {import('./dom.js').Signal<Host | undefined>} */
 export const host = signal(undefined);
-/** Whether the service answers. */
-export const isUp = signal(true);
+/** Whether the service answers; not known at first. @type {import('./dom.js').Signal<boolean | undefined>} */
+export const isUp = signal(undefined);
 /** Domains that have ended are shown as well. */
 export const showEnded = signal(false);
 /** @type {import('./dom.js').Signal<{ cpu: readonly number[], hypercalls: Readonly<Record<string, number>>, instructions: number }>} */

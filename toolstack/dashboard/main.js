@@ -1,6 +1,7 @@
 /** The page: what runs all the time, and its views. */
 
 import { request } from './api.js';
+import { loadIcons } from './dom.js';
 import { domainsView } from './domains-view.js';
 import { startEvents } from './event-feed.js';
 import { eventsView } from './events-view.js';
@@ -17,6 +18,7 @@ const VIEWS = [domainsView, traceView, storeView, eventsView, hostView];
 
 addEventListener('unhandledrejection', ({ reason }) => complain('Something went wrong', reason));
 
+void loadIcons(); // which are drawn as soon as they are here
 showVitals(); // the header
 startRouter(VIEWS); // the view that the address names
 startKeys(VIEWS); // what can be done without a mouse

@@ -9,6 +9,23 @@ import { h, icon, setAttribute } from './dom.js';
  * @property {(main: HTMLElement, rest: readonly string[], query: URLSearchParams, until: AbortSignal) => void} show
  */
 
+/** Where the address names no view that there is. @type {View} */
+const nowhere = {
+  name: '',
+  title: 'Not found',
+  show(main) {
+    main.append(
+      h(
+        'div',
+        { class: 'empty' },
+        h('h1', {}, 'There is no such page'),
+        h('p', {}, 'The address names no view of this host.'),
+        h('p', { class: 'links' }, h('a', { href: '#/domains' }, 'All domains')),
+      ),
+    );
+  },
+};
+
 /** @param {readonly View[]} views the first is shown where the address names none */
 export function startRouter(views) {
   const main = /** @type {HTMLElement} */ (document.getElementById('view'));
@@ -26,21 +43,30 @@ export function startRouter(views) {
     // "#view" is the way past the header, not a view.
     if (!location.hash.startsWith('#/') && location.hash !== '') return;
     const [path = '', query = ''] = location.hash.slice(2).split('?', 2);
-    const [name, ...rest] = path.split('/').map(decodeURIComponent);
-    const view = views.find((each) => each.name === name) ?? views[0];
-    if (view === undefined) return;
+    const [name = '', ...rest] = path.split('/').map(decoded);
+    const view = name === '' ? views[0] : views.find((each) => each.name === name);
+    const { title, show: fill } = view ?? nowhere;
     shown.abort();
     shown = new AbortController();
     for (const link of links)
-      setAttribute(link, 'aria-current', link.dataset['view'] === view.name && 'page');
-    document.title = `${view.title} · Xenolith`;
-    main.className = `view-${view.name}`;
+      setAttribute(link, 'aria-current', link.dataset['view'] === view?.name && 'page');
+    document.title = `${title} · Xenolith`;
+    main.className = `view-${view?.name}`;
     main.replaceChildren();
     main.scrollTop = 0;
-    view.show(main, rest, new URLSearchParams(query), shown.signal);
+    fill(main, rest, new URLSearchParams(query), shown.signal);
   };
   addEventListener('hashchange', show);
   show();
+}
+
+/** @param {string} part of an address, which anybody may have written */
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
 }
 
 /** @param {string} address such as /domains */

@@ -1,4 +1,4 @@
-/** Reads a node of XenStore with its children. */
+/** Reads a node of XenStore with its children, and theirs: so that it is known which of them can be opened. */
 
 import { request } from './api.js';
 
@@ -17,7 +17,7 @@ import { request } from './api.js';
  */
 export const readNode = (path) => {
   const encoded = path.split('/').map(encodeURIComponent).join('/');
-  return request('GET', `/v1/xenstore${encoded === '/' ? '' : encoded}?depth=1`);
+  return request('GET', `/v1/xenstore${encoded === '/' ? '' : encoded}?depth=2`);
 };
 
 /** @param {string} path */

@@ -15,9 +15,10 @@ export class StoreTree {
   /** @type {Map<string, (children: readonly StoreNode[]) => void>} */
   #lists = new Map();
   #chosen = '';
+  /** Nodes are shown that are not new. */
   #isQuiet = true;
 
-  /** @param {(node: StoreNode) => void} choose */
+  /** @param {(node: StoreNode | undefined) => void} choose is told when the chosen node changes or goes, too */
   constructor(choose) {
     this.#choose = choose;
     this.#lists.set('/', this.#list(this.element));
@@ -25,30 +26,23 @@ export class StoreTree {
     this.element.addEventListener('click', (event) => this.#click(event));
   }
 
-  /** From now on changes light up. */
-  start() {
-    this.#isQuiet = false;
+  /** Nodes whose children are shown. */
+  opened() {
+    return [...this.#lists.keys()];
   }
 
-  /** Whether a change of the node is to be read. @param {string} path */
-  isSeen(path) {
-    return path === '/' || this.#rows.has(path) || this.#lists.has(parentOf(path));
-  }
-
-  /** The node is as told. @param {StoreNode} node with its children */
+  /** The node is as told, and so are those below it that are told with it. @param {StoreNode} node */
   put(node) {
     const { path } = node;
-    const children = [...(node.children ?? [])].sort(byName);
-    const row = this.#rows.get(path);
-    if (row === undefined && path !== '/') return void this.#readParent(path);
-    row?.update(node);
-    if (this.#lists.has(path)) this.#lists.get(path)?.(children);
-    if (path === this.#chosen) this.#choose(node);
-  }
-
-  /** @param {string} path */
-  remove(path) {
-    if (this.#rows.has(path)) void this.#readParent(path);
+    this.#rows.get(path)?.update(node);
+    const list = this.#lists.get(path);
+    if (list === undefined || node.children === undefined) return;
+    const children = [...node.children].sort(byName);
+    const there = new Set(children.map((child) => child.path));
+    for (const each of this.#rows.keys())
+      if (parentOf(each) === path && !there.has(each)) this.#forget(each);
+    list(children);
+    for (const child of children) if (this.#lists.has(child.path)) this.put(child);
   }
 
   /** Opens a node that is shown. @param {string} path */
@@ -59,7 +53,11 @@ export class StoreTree {
     row.element.append(group);
     this.#lists.set(path, this.#list(group));
     row.element.setAttribute('aria-expanded', 'true');
-    this.put(await readNode(path));
+    const node = await readNode(path);
+    // What was there before it was looked at is no news.
+    this.#isQuiet = true;
+    this.put(node);
+    this.#isQuiet = false;
   }
 
   /** @param {string} path */
@@ -85,21 +83,13 @@ export class StoreTree {
     };
   }
 
-  /** A node has come or gone: its parent tells. @param {string} path */
-  async #readParent(path) {
-    const parent = parentOf(path);
-    if (!this.#lists.has(parent)) return;
-    try {
-      const node = await readNode(parent);
-      const names = new Set(node.children?.map((child) => child.path));
-      if (!names.has(path)) {
-        this.#close(path);
-        this.#rows.delete(path);
-      }
-      this.put(node);
-    } catch {
-      // It has gone as well: its own parent will be told.
-    }
+  /** It is no more. @param {string} path */
+  #forget(path) {
+    this.#close(path);
+    this.#rows.delete(path);
+    if (this.#chosen !== path && !this.#chosen.startsWith(`${path}/`)) return;
+    this.#chosen = '';
+    this.#choose(undefined);
   }
 
   /** @param {StoreNode} first
@@ -113,7 +103,6 @@ export class StoreTree {
       { role: 'treeitem', tabindex: -1, 'data-path': first.path, 'aria-selected': 'false' },
       label,
     );
-    const isNew = !this.#isQuiet;
     /** @type {Row} */
     const row = {
       element,
@@ -124,13 +113,15 @@ export class StoreTree {
         if (node.generation > row.node.generation) flash(label);
         row.node = node.children === undefined ? { ...row.node, ...node } : node;
         setText(value, node.value === '' ? '' : ` = ${node.value}`);
+        setAttribute(element, 'aria-label', label.textContent);
         const isLeaf = row.node.children?.length === 0;
         if (isLeaf) setAttribute(element, 'aria-expanded', false);
         else if (!element.hasAttribute('aria-expanded'))
           element.setAttribute('aria-expanded', 'false');
+        if (node.path === this.#chosen) this.#choose(row.node);
       },
     };
-    if (isNew && this.#lists.size > 1) flash(label);
+    if (!this.#isQuiet) flash(label);
     this.#rows.set(first.path, row);
     return row;
   }

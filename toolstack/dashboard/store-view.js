@@ -2,7 +2,7 @@
 
 import { keepSocket, Problem, request } from './api.js';
 import { h, setText } from './dom.js';
-import { readNode } from './store-node.js';
+import { parentOf, readNode } from './store-node.js';
 import { StoreTree } from './store-tree.js';
 import { complain, say } from './toast.js';
 
@@ -10,6 +10,9 @@ import { complain, say } from './toast.js';
 
 /** Changes come in bursts: what they concern is read once. */
 const TOGETHER_MS = 120;
+
+/** Statuses: there is no such node; no answer. */
+const NOT_NOW = [404, 0];
 
 /** @type {import('./router.js').View} */
 export const storeView = {
@@ -23,33 +26,43 @@ export const storeView = {
       h('div', { class: 'head' }, h('h1', {}, 'XenStore'), state),
       h('div', { class: 'split store' }, tree.element, panel.element),
     );
-    /** @type {Set<string>} */
-    const changed = new Set();
+    /** Nodes to be read again: the parent of what has changed tells what has gone, too. @type {Set<string>} */
+    const stale = new Set();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let timer;
-    let changes = -1; // the watched node itself comes first
+    let changes = 0;
     const follow = async () => {
-      timer = undefined;
-      const paths = [...changed];
-      changed.clear();
-      await Promise.all(
-        paths.filter((path) => tree.isSeen(path)).map((path) => refresh(tree, path)),
-      );
+      while (stale.size > 0 && !until.aborted) {
+        const paths = [...stale];
+        stale.clear();
+        await refresh(tree, paths);
+      }
+    };
+    const followSoon = () => {
+      timer ??= setTimeout(() => {
+        follow()
+          .catch((error) => complain('XenStore cannot be read', error))
+          .finally(() => {
+            timer = undefined;
+            if (stale.size > 0) followSoon();
+          });
+      }, TOGETHER_MS);
     };
     void openTree(tree, query.get('path') ?? '/local/domain');
     keepSocket(
       () => '/v1/xenstore/watch?path=/',
       {
-        open: () => setText(state, 'live'),
+        open() {
+          setText(state, 'live');
+          changes -= 1; // the watched node itself comes first
+          for (const path of tree.opened()) stale.add(path);
+        },
         lost: () => setText(state, 'connection lost, trying again'),
         message(data) {
-          changed.add(JSON.parse(String(data)).path);
+          stale.add(parentOf(JSON.parse(String(data)).path));
           changes += 1;
           setText(state, `live, ${changes} changes seen`);
-          timer ??= setTimeout(
-            () => void follow().catch((error) => complain('XenStore cannot be read', error)),
-            TOGETHER_MS,
-          );
+          followSoon();
         },
       },
       until,
@@ -65,7 +78,6 @@ export const storeView = {
 async function openTree(tree, path) {
   try {
     tree.put(await readNode('/'));
-    tree.start();
     let at = '';
     for (const name of path.split('/').filter(Boolean)) {
       at += `/${name}`;
@@ -77,15 +89,19 @@ async function openTree(tree, path) {
 }
 
 /**
+ * Reads nodes whose children are shown. Those further up come first, so that nobody asks for what has gone with them.
  * @param {StoreTree} tree
- * @param {string} path
+ * @param {readonly string[]} paths
  */
-async function refresh(tree, path) {
-  try {
-    tree.put(await readNode(path));
-  } catch (error) {
-    if (!(error instanceof Problem && error.status === 404)) throw error;
-    tree.remove(path);
+async function refresh(tree, paths) {
+  for (const path of [...paths].sort((a, b) => a.length - b.length)) {
+    if (!tree.opened().includes(path)) continue;
+    try {
+      tree.put(await readNode(path));
+    } catch (error) {
+      // It has gone meanwhile, which is among the next changes; or all is read once the service is there again.
+      if (!(error instanceof Problem && NOT_NOW.includes(error.status))) throw error;
+    }
   }
 }
 
@@ -115,10 +131,11 @@ function nodePanel() {
   );
   return {
     element,
-    /** @param {StoreNode} node */
+    /** @param {StoreNode | undefined} node */
     show(node) {
-      none.hidden = true;
-      form.hidden = false;
+      none.hidden = node !== undefined;
+      form.hidden = node === undefined;
+      if (node === undefined) return;
       setText(path, node.path);
       if (document.activeElement !== value) value.value = node.value;
       setText(facts, `Permissions ${node.permissions.join(' ')} · generation ${node.generation}`);

@@ -36,6 +36,9 @@ function show(className, role, content) {
   const toast = h('div', { class: className, role }, content, close);
   const list = /** @type {HTMLElement} */ (document.getElementById('toasts'));
   list.append(toast);
+  // Shown anew it lies above a dialog that was opened meanwhile.
+  if (list.matches(':popover-open')) list.hidePopover();
+  list.showPopover();
   while (list.childElementCount > MOST) list.firstElementChild?.remove();
   return toast;
 }

@@ -7,6 +7,9 @@ const KEY = 'xenolith-token';
 /** @returns {string | null} */
 export const token = () => sessionStorage.getItem(KEY);
 
+/** The next request asks for another one. */
+export const forgetToken = () => sessionStorage.removeItem(KEY);
+
 /** @type {Promise<boolean> | undefined} */
 let asking;
 
@@ -28,21 +31,31 @@ function ask() {
     autocomplete: 'off',
     spellcheck: 'false',
     required: true,
+    'aria-describedby': 'token-about',
+    'aria-invalid': wasRefused && 'true',
   });
   const form = h(
     'form',
     {},
     h('h2', {}, 'A token, please'),
+    h('p', {}, 'This service takes requests only with a token. "xl token create" makes one.'),
     h(
-      'p',
-      { role: wasRefused && 'alert' },
-      wasRefused
-        ? 'The service does not take this token. It may have been revoked, or may be for less than this page needs.'
-        : 'This service listens beyond its own machine, and takes requests only with a token.',
+      'div',
+      { class: 'field' },
+      h('label', { for: 'token' }, 'Token'),
+      input,
+      h(
+        'span',
+        {
+          id: 'token-about',
+          class: wasRefused ? 'hint field-error' : 'hint',
+          role: wasRefused && 'alert',
+        },
+        wasRefused
+          ? 'The service does not take this token: it is none, was revoked, or has expired.'
+          : 'Kept until this tab is closed.',
+      ),
     ),
-    h('label', { for: 'token' }, 'Token'),
-    input,
-    h('p', { class: 'hint' }, 'Kept until this tab is closed. "xl token create" makes one.'),
     h('div', { class: 'buttons' }, h('button', { class: 'primary' }, 'Go on')),
   );
   const dialog = h('dialog', { class: 'dialog', 'aria-label': 'Token' }, form);

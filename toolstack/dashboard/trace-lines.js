@@ -133,7 +133,11 @@ function lineRow(line) {
       h('span', { class: 'took' }, duration > 0 ? nanoseconds(duration) : ''),
     ),
   );
-  details.addEventListener('toggle', () => details.append(moreOf(line)), { once: true });
+  const showMore = () => {
+    details.append(moreOf(line));
+    details.scrollIntoView({ block: 'nearest' });
+  };
+  details.addEventListener('toggle', showMore, { once: true });
   return details;
 }
 

@@ -27,7 +27,7 @@ export const traceView = {
     const tools = toolbar(query, parts, filter, until);
     parts.summary.element.hidden = true;
     main.append(
-      h('div', { class: 'head' }, h('h1', {}, 'Trace'), tools.state),
+      h('div', { class: 'head' }, h('h1', {}, 'Trace'), tools.state, tools.pause, tools.clear),
       tools.element,
       parts.lines.element,
       parts.summary.element,
@@ -144,11 +144,11 @@ function toolbar(query, { lines, summary }, filter, until) {
     ...loud,
     h('span', { class: 'space' }),
     modes,
-    pause,
-    clear,
   );
   return {
     element,
+    pause,
+    clear,
     isPaused: () => isPaused,
     state: h('span', { class: 'count' }, 'connecting …'),
   };
@@ -207,10 +207,10 @@ function domainField(query, until) {
   const update = keyed(
     select,
     (/** @type {{ uuid: string, name: string }} */ { uuid }) => uuid,
-    ({ uuid, name }) => ({
-      element: h('option', { value: uuid }, name),
-      update() {},
-    }),
+    ({ uuid }) => {
+      const element = h('option', { value: uuid });
+      return { element, update: ({ name }) => setText(element, name) };
+    },
   );
   domains.watch((list) => {
     const known = (list ?? []).some(({ uuid }) => uuid === chosen);

@@ -4,12 +4,14 @@ import { h, setAttribute, setText } from './dom.js';
 import { pages, percent } from './format.js';
 import { host, hostRates, isUp } from './live.js';
 import { sparkline } from './sparkline.js';
+import { themeSwitch } from './theme.js';
 
 const FOREVER = new AbortController().signal;
 
 export function showVitals() {
   const cpu = h('b', {}, '–');
-  const memory = h('b', {}, '–');
+  const used = h('span', {}, '–');
+  const all = h('span', { class: 'all' });
   const meter = h('meter', {
     min: 0,
     max: 1,
@@ -24,8 +26,15 @@ export function showVitals() {
     .getElementById('vitals')
     ?.append(
       h('a', { href: '#/host', class: 'vital' }, h('span', {}, 'CPU'), spark.element, cpu),
-      h('a', { href: '#/host', class: 'vital' }, h('span', {}, 'Memory'), meter, memory),
+      h(
+        'a',
+        { href: '#/host', class: 'vital' },
+        h('span', {}, 'Memory'),
+        meter,
+        h('b', {}, used, all),
+      ),
       h('span', { role: 'status' }, state),
+      themeSwitch(),
     );
   hostRates.watch((rates) => {
     spark.update(rates.cpu);
@@ -35,13 +44,13 @@ export function showVitals() {
   host.watch((figures) => {
     if (figures === undefined) return;
     const { totalFrames, freeFrames } = figures.memory;
-    setText(memory, `${pages(totalFrames - freeFrames)} of ${pages(totalFrames)}`);
+    setText(used, pages(totalFrames - freeFrames));
+    setText(all, ` of ${pages(totalFrames)}`);
     meter.value = (totalFrames - freeFrames) / totalFrames;
-    setText(state, 'live');
   }, FOREVER);
   isUp.watch((up) => {
+    if (up === undefined) return;
     setAttribute(state, 'data-state', up ? 'up' : 'down');
-    if (!up) setText(state, 'no answer');
-    else if (host.value !== undefined) setText(state, 'live');
+    setText(state, up ? 'live' : 'no answer');
   }, FOREVER);
 }
