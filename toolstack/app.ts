@@ -28,6 +28,7 @@ import { imageRoutes } from './api/images.js';
 import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
+import { recordingRoutes } from './api/recordings.js';
 import { saveRoutes } from './api/saves.js';
 import { taskRoutes } from './api/tasks.js';
 import { tokenRoutes } from './api/tokens.js';
@@ -86,6 +87,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(coreRoutes(services));
   await app.register(saveRoutes(services));
   await app.register(traceRoutes(services));
+  await app.register(recordingRoutes(services));
   await app.register(hostRoutes(services));
   await app.register(healthRoutes(services));
   await app.register(storeRoutes(services));

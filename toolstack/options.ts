@@ -42,6 +42,8 @@ export interface ServiceOptions {
   /** Where cores of domains go, and saved domains. */
   readonly cores: string;
   readonly saves: string;
+  /** Where recordings of the trace go. */
+  readonly recordings: string;
   /** Unix socket of the XenStore; undefined for none. */
   readonly storeSocket: string | undefined;
   /** Kernel of the guest that is there from the start; undefined for none. */
@@ -69,6 +71,7 @@ export const DEFAULTS: ServiceOptions = {
   diskLimit: 64 * 1024 * MIB,
   cores: join(ROOT, 'var', 'cores'),
   saves: join(ROOT, 'var', 'saves'),
+  recordings: join(ROOT, 'var', 'recordings'),
   storeSocket: defaultSocket(),
   demo: 'hello',
   rateLimit: 5000,
@@ -91,6 +94,7 @@ export const USAGE = `npm start -- [options]
   --cores <dir>         where cores of domains go (var/cores)
   --rate-limit <n>      requests a second from one address, 0 for any number (${DEFAULTS.rateLimit})
   --saves <dir>         where saved domains go (var/saves)
+  --recordings <dir>    where recordings of the trace go (var/recordings)
   --store-socket <path> unix socket of the XenStore, "none" for none (var/xenstored.sock)
   --demo <image>        guest started at once, "none" for none (${DEFAULTS.demo})
 `;
@@ -109,6 +113,7 @@ const OPTIONS = {
   cores: { type: 'string' },
   'rate-limit': { type: 'string' },
   saves: { type: 'string' },
+  recordings: { type: 'string' },
   'store-socket': { type: 'string' },
   demo: { type: 'string' },
   help: { type: 'boolean' },
@@ -134,6 +139,7 @@ export function parseOptions(args: string[], env: NodeJS.ProcessEnv): ServiceOpt
     cores: values.cores ?? DEFAULTS.cores,
     rateLimit: wholeNumber('rate-limit', values['rate-limit'], DEFAULTS.rateLimit, 0, 1e6),
     saves: values.saves ?? DEFAULTS.saves,
+    recordings: values.recordings ?? DEFAULTS.recordings,
     storeSocket: unlessNone(values['store-socket'] ?? DEFAULTS.storeSocket),
     demo: unlessNone(values.demo ?? DEFAULTS.demo),
   };

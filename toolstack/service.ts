@@ -22,6 +22,7 @@ import { Images } from './domains/images.js';
 import { Metrics } from './domains/metrics.js';
 import { Networks, OUTSIDE } from './domains/networks.js';
 import { Readiness } from './domains/readiness.js';
+import { Recordings } from './domains/recordings.js';
 import { Saves } from './domains/saves.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
@@ -99,6 +100,7 @@ export async function startService(
     events,
     feed: new EventFeed(events), // to whom they are told
     trace,
+    recordings: new Recordings(options.recordings, trace), // and kept in files
     host: facts,
     store: tree,
     metrics: new Metrics({ privcmd, domains, events, store: tree }), // for Prometheus
@@ -144,13 +146,14 @@ async function makeFirstToken(tokens: Tokens): Promise<string | undefined> {
 
 async function shutDown(
   app: FastifyInstance,
-  { domains, tasks, images, trace }: Services,
+  { domains, tasks, images, trace, recordings }: Services,
   network: Network,
   socket: SocketTransport | undefined,
   privcmd: Privcmd,
   machine: Machine,
   state: State,
 ): Promise<void> {
+  recordings.stopAll();
   await tasks.settle(GRACE_MS);
   await app.close();
   trace.close();

@@ -40,6 +40,7 @@ export async function startTestService(
     disks: [join(folder, 'disks')],
     cores: join(folder, 'cores'),
     saves: join(folder, 'saves'),
+    recordings: join(folder, 'recordings'),
     storeSocket: join(folder, 'xenstored.sock'),
     demo: undefined,
     ...options,
@@ -81,7 +82,7 @@ async function request(
   });
   const text = await response.text();
   const type = response.headers.get('content-type');
-  const isJson = text !== '' && type?.includes('json') === true;
+  const isJson = text !== '' && /[/+]json/.test(type ?? '');
   const { status } = response;
   return { status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
 }

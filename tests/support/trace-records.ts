@@ -25,7 +25,7 @@ export interface RecordFields {
   readonly input?: Uint8Array;
 }
 
-function recordBytesOf(fields: RecordFields): Uint8Array {
+export function recordBytesOf(fields: RecordFields): Uint8Array {
   const { kind = 'HYPERCALL', op = 'xen_version', args = [], input = new Uint8Array() } = fields;
   const { result = 0, rip = 0xffffffff81000000n } = fields;
   const units = Math.ceil((TRACE_HEAD_SIZE + input.length) / TRACE_UNIT);

@@ -12,6 +12,8 @@ const RETRY_MS = 50;
 
 /** Status of a socket that has had all there was. */
 const NORMAL = 1000;
+/** Status of one that cannot have it. */
+const MISTAKE = 1011;
 
 export class Outbox {
   readonly #socket: WebSocket;
@@ -58,11 +60,12 @@ export class Outbox {
     this.#retry ??= setInterval(() => this.#lookAgain(), RETRY_MS);
   }
 
-  /** Says what was dropped, and that nothing more comes. */
-  end(): void {
+  /** Says what was dropped, and that nothing more comes. @param problem why, if that is a mistake. */
+  end(problem?: string): void {
     if (this.#closed) return;
     this.#reportDrops();
-    this.#socket.close(NORMAL);
+    if (problem === undefined) this.#socket.close(NORMAL);
+    else this.#socket.close(MISTAKE, problem);
   }
 
   #lookAgain(): void {

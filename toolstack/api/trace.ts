@@ -5,34 +5,44 @@
  * more records of hypervisor/public/trace.ts. In both, a text frame `{"dropped":n}` stands where n records are missing: those that
  * this reader did not take in time, and those for which there was no room in the ring, whomever they concerned. With `format=summary`
  * each text frame is a TraceSummary of all that has come: one a second, one for each frame that the reader sends, and one at the end.
- * After `limit` records or `seconds` the socket is closed with status 1000.
+ * With `format=recording` the binary frames are a recording (trace/recording-format.ts) when they are put together, gaps included.
+ *
+ * With `recording=` the records are those of a file, as fast as they are taken or as `speed` says; nothing is lost. After `limit` records,
+ * after `seconds` and at the end of a recording the socket is closed with status 1000; with 1011 and the place where the recording is damaged.
  */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { Replay } from '../domains/replay.js';
 import type { Services } from '../domains/services.js';
 import { traceFilter } from '../domains/trace-filter.js';
 import { openTrace, sumUp } from '../domains/trace-session.js';
 import { TraceQuery, TraceSummary, TraceSummaryQuery } from '../schemas/trace.js';
+import { noteBytes } from '../trace/recording-format.js';
 import { Outbox } from './outbox.js';
 import { refusals } from './responses.js';
 import type { SocketRoute } from './websockets.js';
 
-export const traceSocket = ({ trace }: Services): SocketRoute => ({
+const droppedLine = (dropped: number) => JSON.stringify({ dropped });
+const droppedNote = (dropped: number) => noteBytes({ dropped });
+
+export const traceSocket = ({ trace, recordings }: Services): SocketRoute => ({
   path: /^\/v1\/trace$/,
   open(_params, search) {
     const query = TraceQuery.parse(Object.fromEntries(search));
-    const filter = traceFilter(query, trace.decode);
+    const { recording, speed, format } = query;
+    const source = recording === undefined ? trace : new Replay(recordings.open(recording), speed);
+    const filter = traceFilter(query, source.decode);
     return (socket) => {
-      const outbox = new Outbox(socket);
+      const outbox = new Outbox(socket, format === 'recording' ? droppedNote : droppedLine);
       const sink = {
         get full() {
           return outbox.full;
         },
         deliver: (frame: string | Uint8Array, records: number) => outbox.send(frame, records),
         dropped: (records: number) => outbox.drop(records),
-        end: () => outbox.end(),
+        end: (problem?: string) => outbox.end(problem),
       };
-      const session = openTrace(trace, filter, query, trace.decode, sink);
+      const session = openTrace(source, filter, query, sink);
       socket.on('message', () => session.ask());
       socket.on('close', () => session.close());
     };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { UserError } from './client.js';
 
 const MAIN = join(import.meta.dirname, '../main.ts');
-const FOLDERS = ['uploads', 'cache', 'disks', 'cores', 'saves'] as const;
+const FOLDERS = ['uploads', 'cache', 'disks', 'cores', 'saves', 'recordings'] as const;
 
 export interface PrivateService {
   readonly url: string;

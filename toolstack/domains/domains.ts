@@ -97,7 +97,7 @@ export class Domains {
     return this.#registry.lookup(id)?.domid;
   }
 
-  readonly domids = (): number[] => this.#registry.live().map(({ domid }) => domid);
+  readonly named = () => this.#registry.named();
 
   disks(id: string): DomainDisk[] {
     return this.#registry.require(id).devices.disks();

@@ -16,6 +16,8 @@ export type ErrorCode =
   | 'digest-mismatch'
   | 'no-such-core'
   | 'core-exists'
+  | 'no-such-recording'
+  | 'recording-exists'
   | 'no-such-save'
   | 'save-exists'
   | 'bad-save'

@@ -1,5 +1,6 @@
 /** The records of all domains: those that exist, and the last few that have ended. Finds them by domid, name or uuid. */
 
+import type { DomainName } from '../trace/recording-format.js';
 import { CommandError } from './errors.js';
 import type { DomainRecord } from './record.js';
 
@@ -17,6 +18,11 @@ export class Registry {
   /** Newest last. */
   ended(): readonly DomainRecord[] {
     return this.#ended;
+  }
+
+  /** What the domains are called that exist. */
+  named(): DomainName[] {
+    return this.live().map(({ domid, name, uuid }) => ({ domid, name, uuid }));
   }
 
   byDomid(domid: number): DomainRecord | undefined {

@@ -11,6 +11,7 @@ import type { Images } from './images.js';
 import type { Metrics } from './metrics.js';
 import type { Networks } from './networks.js';
 import type { Readiness } from './readiness.js';
+import type { Recordings } from './recordings.js';
 import type { Saves } from './saves.js';
 import type { StoreTree } from './store-tree.js';
 import type { Tasks } from './tasks.js';
@@ -30,6 +31,7 @@ export interface Services {
   readonly feed: EventFeed;
   readonly host: HostFacts;
   readonly trace: TraceFeed;
+  readonly recordings: Recordings;
   readonly store: StoreTree;
   readonly metrics: Metrics;
   readonly readiness: Readiness;

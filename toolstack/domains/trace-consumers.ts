@@ -30,6 +30,9 @@ export function jsonConsumer(sink: TraceSink, decode: TraceDecoder): TraceConsum
   let waiting: string[] = [];
   let missed = 0;
   return {
+    get full() {
+      return sink.full;
+    },
     take: (view) => {
       if (sink.full) missed++;
       else waiting.push(lineOf(decode(view.record)));
@@ -49,6 +52,9 @@ export function binaryConsumer(sink: TraceSink): TraceConsumer {
   let records = 0;
   let missed = 0;
   return {
+    get full() {
+      return sink.full;
+    },
     take: (view) => {
       if (sink.full) {
         missed++;
@@ -69,6 +75,7 @@ export function binaryConsumer(sink: TraceSink): TraceConsumer {
 }
 
 export const summaryConsumer = (summary: TraceSummary): TraceConsumer => ({
+  full: false,
   take: (view) => summary.take(view),
   flush: () => undefined,
   dropped: (records) => summary.drop(records),
@@ -78,6 +85,9 @@ export const summaryConsumer = (summary: TraceSummary): TraceConsumer => ({
 export function upTo(limit: number, consumer: TraceConsumer, done: () => void): TraceConsumer {
   let left = limit;
   return {
+    get full() {
+      return consumer.full;
+    },
     take: (view) => {
       if (left === 0) return;
       consumer.take(view);

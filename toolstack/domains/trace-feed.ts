@@ -12,7 +12,8 @@ import { TraceReader } from '../../dom0/trace-reader.js';
 import type { TraceView } from '../../dom0/trace-view.js';
 import { NR_HYPERCALLS } from '../../hypervisor/public/hypercalls.js';
 import type { TraceFilter } from '../trace/filter.js';
-import { decodeOnce } from '../trace/subject.js';
+import type { DomainName } from '../trace/recording-format.js';
+import { decodeOnce, type TraceDecoder } from '../trace/subject.js';
 
 /** How often the ring is looked at while somebody listens, milliseconds. */
 const POLL_MS = 10;
@@ -24,6 +25,8 @@ const BATCH = 256;
 
 /** What is done with the records that a listener wants. */
 export interface TraceConsumer {
+  /** Whether what comes now would be lost: a source that can wait does. */
+  readonly full: boolean;
   /** The view is good until this returns. */
   take(view: TraceView): void;
   /** There are no more for now, or a loss comes next. */
@@ -41,14 +44,18 @@ interface Listener {
 interface Names {
   /** The domain that a name or uuid means at present. */
   domidOf(id: string): number | undefined;
-  domids(): readonly number[];
+  named(): readonly DomainName[];
 }
 
 /** Where records come from. */
 export interface TraceSource {
-  /** @param ended called once if there are no more. @returns how to stop. */
-  subscribe(filter: TraceFilter, consumer: TraceConsumer, ended: () => void): () => void;
+  /** Takes its records apart for filters and readers. */
+  readonly decode: TraceDecoder;
+  /** @param ended called once if there are no more; with the reason if that is a mistake. @returns how to stop. */
+  subscribe(filter: TraceFilter, consumer: TraceConsumer, ended: Ended): () => void;
 }
+
+export type Ended = (problem?: string) => void;
 
 export class TraceFeed implements TraceSource {
   readonly #privcmd: Privcmd;
@@ -57,7 +64,7 @@ export class TraceFeed implements TraceSource {
   readonly #listeners = new Set<Listener>();
   /** How many listeners want each call. */
   readonly #wanted = new Uint32Array(NR_HYPERCALLS);
-  /** Takes records apart for filters and readers: each once, whoever asks. */
+  /** Each once, whoever asks. */
   readonly decode = decodeOnce();
   #reader: TraceReader | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -71,7 +78,8 @@ export class TraceFeed implements TraceSource {
     this.#names = names;
   }
 
-  /** @returns how to stop. */
+  readonly named = () => this.#names.named();
+
   subscribe(filter: TraceFilter, consumer: TraceConsumer): () => void {
     const listener = { filter, consumer };
     this.#listeners.add(listener);
@@ -109,7 +117,8 @@ export class TraceFeed implements TraceSource {
       mask: filters.reduce((bits, { mask }) => bits | mask, 0),
       calls: [...this.#wanted.keys()].filter((call) => this.#wanted[call] !== 0),
       except: this.#names
-        .domids()
+        .named()
+        .map(({ domid }) => domid)
         .filter((domid) => !filters.some((filter) => filter.wantsDomain(domid))),
     };
     const text = JSON.stringify(selection);

@@ -2,7 +2,6 @@
 
 import type { TraceQuery, TraceSummaryQuery } from '../schemas/trace.js';
 import type { TraceFilter } from '../trace/filter.js';
-import type { TraceDecoder } from '../trace/subject.js';
 import { type Summary, TraceSummary } from '../trace/summary.js';
 import {
   binaryConsumer,
@@ -12,6 +11,7 @@ import {
   upTo,
 } from './trace-consumers.js';
 import type { TraceConsumer, TraceSource } from './trace-feed.js';
+import { type NamedDomains, recordingConsumer } from './trace-recorder.js';
 
 const MS = 1000;
 /** How often a summary is told, milliseconds. */
@@ -19,7 +19,8 @@ const SUMMARY_MS = 1000;
 
 /** A sink that is told when nothing more will come. */
 export interface SessionSink extends TraceSink {
-  end(): void;
+  /** @param problem why it ends, if that is a mistake. */
+  end(problem?: string): void;
 }
 
 export interface TraceSession {
@@ -33,16 +34,19 @@ interface Form {
   ask(): void;
 }
 
-/** @param decode of the source. */
+/** Where the records of a session come from, and who they are of. */
+export interface NamedSource extends TraceSource {
+  readonly named: NamedDomains;
+}
+
 export function openTrace(
-  source: TraceSource,
+  source: NamedSource,
   filter: TraceFilter,
   query: TraceQuery,
-  decode: TraceDecoder,
   sink: SessionSink,
 ): TraceSession {
   const { format, limit = Number.POSITIVE_INFINITY, seconds } = query;
-  const form = format === 'summary' ? summaryForm(query, sink) : plainForm(query, decode, sink);
+  const form = format === 'summary' ? summaryForm(query, sink) : plainForm(format, source, sink);
   const timers: NodeJS.Timeout[] = [];
   let stop: (() => void) | undefined;
   const close = (): void => {
@@ -50,22 +54,37 @@ export function openTrace(
     stop?.();
     stop = undefined;
   };
-  const end = (): void => {
+  const end = (problem?: string): void => {
     form.consumer.flush();
     form.ask();
     close();
-    sink.end();
+    sink.end(problem);
   };
-  stop = source.subscribe(filter, upTo(limit, form.consumer, end), end);
-  if (seconds !== undefined) timers.push(setTimeout(end, seconds * MS));
+  stop = source.subscribe(
+    filter,
+    upTo(limit, form.consumer, () => end()),
+    end,
+  );
+  if (seconds !== undefined) timers.push(setTimeout(() => end(), seconds * MS));
   if (format === 'summary') timers.push(setInterval(form.ask, SUMMARY_MS));
   return { ask: form.ask, close };
 }
 
-const plainForm = ({ format }: TraceQuery, decode: TraceDecoder, sink: TraceSink): Form => ({
-  consumer: format === 'json' ? jsonConsumer(sink, decode) : binaryConsumer(sink),
-  ask: () => undefined,
-});
+const plainForm = (
+  format: Exclude<TraceQuery['format'], 'summary'>,
+  source: NamedSource,
+  sink: TraceSink,
+): Form => ({ consumer: plainConsumer(format, source, sink), ask: () => undefined });
+
+function plainConsumer(
+  format: Exclude<TraceQuery['format'], 'summary'>,
+  { decode, named }: NamedSource,
+  sink: TraceSink,
+): TraceConsumer {
+  if (format === 'json') return jsonConsumer(sink, decode);
+  if (format === 'binary') return binaryConsumer(sink);
+  return recordingConsumer(sink, named);
+}
 
 /** Each table is of all that has come: one that is not taken in time is not missed. */
 function summaryForm({ by }: TraceQuery, sink: TraceSink): Form {
@@ -91,13 +110,13 @@ export async function sumUp(
   const summary = new TraceSummary({ byDomain: by === 'domain' });
   const started = performance.now();
   await new Promise<void>((resolve) => {
-    const stop = source.subscribe(filter, summaryConsumer(summary), resolve);
+    const stop = source.subscribe(filter, summaryConsumer(summary), () => resolve());
     const end = (): void => {
       clearTimeout(timer);
       stop();
       resolve();
     };
-    const timer = setTimeout(end, seconds * MS);
+    const timer = setTimeout(() => end(), seconds * MS);
     signal.addEventListener('abort', end, { once: true });
   });
   return summary.table(since(started));

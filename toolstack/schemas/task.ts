@@ -5,7 +5,14 @@ import { Problem } from './problem.js';
 
 const TASK_STATES = ['running', 'succeeded', 'failed', 'cancelled'] as const;
 
-export const TASK_KINDS = ['create-domain', 'shutdown', 'reboot', 'dump-core', 'save'] as const;
+export const TASK_KINDS = [
+  'create-domain',
+  'shutdown',
+  'reboot',
+  'dump-core',
+  'save',
+  'record',
+] as const;
 export type TaskKind = (typeof TASK_KINDS)[number];
 
 export const Task = z

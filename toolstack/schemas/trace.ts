@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 
-const list = (description: string) =>
+export const list = (description: string) =>
   z
     .string()
     .transform((text) => text.split(',').filter((word) => word !== ''))
@@ -12,7 +12,7 @@ const list = (description: string) =>
 const seconds = z.coerce.number().min(0.1);
 
 /** Which records are wanted. */
-const selection = {
+export const selection = {
   domain: list('domids, names or uuids, separated by commas; of domains to come, too.'),
   call: list('Names of hypercalls, separated by commas.'),
   class: list(
@@ -35,12 +35,19 @@ const by = z
 export const TraceQuery = z.strictObject({
   ...selection,
   format: z
-    .enum(['json', 'binary', 'summary'])
+    .enum(['json', 'binary', 'summary', 'recording'])
     .default('json')
     .describe(
-      'JSON lines, records as they are, or a TraceSummary each second, and at once when anything is sent.',
+      'JSON lines; records as they are; a TraceSummary each second, and at once when anything is sent; or frames that are a recording when they are put together.',
     ),
   by,
+  recording: z.string().max(160).optional().describe('Plays this one instead, and ends with it.'),
+  speed: z.coerce
+    .number()
+    .min(0.001)
+    .max(1e6)
+    .optional()
+    .describe('Of a recording: 1 is as it was; as fast as it is taken if absent.'),
   limit: z.coerce.number().int().min(1).optional().describe('Ends after so many records.'),
   seconds: seconds.max(86_400).optional().describe('Ends after so long.'),
 });
