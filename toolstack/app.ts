@@ -30,6 +30,7 @@ import { installNotFound } from './api/not-found.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { recordingRoutes } from './api/recordings.js';
 import { saveRoutes } from './api/saves.js';
+import { symbolRoutes } from './api/symbols.js';
 import { taskRoutes } from './api/tasks.js';
 import { tokenRoutes } from './api/tokens.js';
 import { traceRoutes, traceSocket } from './api/trace.js';
@@ -75,6 +76,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   installNotFound(app, ['/v1/trace']);
   await installOpenApi(app);
   await app.register(domainRoutes(services));
+  await app.register(symbolRoutes(services));
   await app.register(definitionRoutes(services));
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));

@@ -26,6 +26,7 @@ import { Recordings } from './domains/recordings.js';
 import { Saves } from './domains/saves.js';
 import type { Services } from './domains/services.js';
 import { StoreTree } from './domains/store-tree.js';
+import { Symbols } from './domains/symbols.js';
 import { Tasks } from './domains/tasks.js';
 import { Tokens } from './domains/tokens.js';
 import { TraceFeed } from './domains/trace-feed.js';
@@ -82,9 +83,10 @@ export async function startService(
   const host = { dom0: { privcmd, store }, disks, networks };
   const cores = new Cores(options.cores, privcmd); // what dump-core writes
   const saves = new Saves(options.saves, { privcmd, store }); // suspended domains
-  const domains = new Domains(host, images, cores, events); // their life cycle
-  const trace = new TraceFeed(privcmd, machine.ram, domains); // hypercalls as they happen
-  const facts = new HostFacts(privcmd, product()); // figures
+  const symbols = new Symbols(images); // names for addresses
+  const domains = new Domains(host, images, cores, events, symbols); // their life cycle
+  const trace = new TraceFeed(privcmd, machine.ram, domains, symbols.nameOf); // hypercalls as they happen
+  const facts = new HostFacts(privcmd, product(), symbols); // figures
   const tree = new StoreTree(server, store);
   const tokens = new Tokens(state.tokens); // who may use the API
   const definitions = new Definitions(state.definitions, domains, events); // domains that are remembered
@@ -103,6 +105,7 @@ export async function startService(
     recordings: new Recordings(options.recordings, trace), // and kept in files
     host: facts,
     store: tree,
+    symbols,
     metrics: new Metrics({ privcmd, domains, events, store: tree }), // for Prometheus
     readiness: new Readiness(privcmd, tree), // for probes
     tokens,

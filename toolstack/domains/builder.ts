@@ -45,6 +45,7 @@ async function createDomain(
   record: DomainRecord,
 ): Promise<CreatedDomain> {
   const { config, build } = record;
+  record.image = undefined;
   const params = {
     handle: record.uuid,
     memoryPages: config.memory * PAGES_PER_MIB,
@@ -63,6 +64,7 @@ async function createDomain(
     images.load(config.kernel, 'kernel'),
     config.ramdisk === undefined ? undefined : images.load(config.ramdisk, 'ramdisk'),
   ]);
+  record.image = kernel.name;
   return dom0.privcmd.call('createdomain', {
     ...params,
     kernel: kernel.bytes,

@@ -9,7 +9,7 @@ import { coreHead, PAGE_SIZE } from './core-file.js';
 import { CommandError } from './errors.js';
 import { FileShelf, fileNameFor } from './file-shelf.js';
 import type { DomainRecord } from './record.js';
-import type { Progress } from './tasks.js';
+import { type Progress, QUIET } from './tasks.js';
 
 /** Pages that are under way at once. */
 const WINDOW_PAGES = 256;
@@ -104,5 +104,19 @@ export class Cores {
     await privcmd.call('readpages', { domid, mfns, at: run.at });
     const sharedInfo = run.bytes.slice(0, PAGE_SIZE);
     return { memory, ...coreHead({ xenVersion, vcpus, sharedInfo, memory }) };
+  }
+}
+
+/** A policy asks for a core of a domain that has crashed; that it cannot be made is said, and no reason to do nothing else. */
+export async function dumpCrashed(
+  cores: Cores,
+  record: DomainRecord,
+): Promise<{ kind: 'core-dumped' | 'changed'; detail: string }> {
+  try {
+    const { name } = await cores.dump(record, { live: false }, QUIET);
+    return { kind: 'core-dumped', detail: name };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    return { kind: 'changed', detail: `no core: ${why}` };
   }
 }

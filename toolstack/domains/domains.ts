@@ -19,37 +19,39 @@ import { type Alteration, alterDomain } from './alterations.js';
 import { buildDomain, tearDown } from './builder.js';
 import type { DomainCommand } from './commands.js';
 import { typeInto } from './console-input.js';
-import type { Cores } from './cores.js';
+import { type Cores, dumpCrashed } from './cores.js';
 import { DEVICE_EVENTS, type DeviceHost, DomainDevices } from './domain-devices.js';
 import { CommandError } from './errors.js';
 import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
+import { noteEnd } from './last-words.js';
 import { type Reaction, reactionTo } from './policies.js';
 import { type BuildFrom, type DomainRecord, describeDomain } from './record.js';
 import { Registry } from './registry.js';
-import { type Progress, QUIET } from './tasks.js';
+import type { Symbols } from './symbols.js';
+import type { Progress } from './tasks.js';
 import { Turns } from './turns.js';
 
 const MS = 1000;
-/** Why a domain crashed that the hypervisor had nothing to say about. */
-const OWN_CRASH = 'its kernel said so itself: sched_op(shutdown, crash)';
 export class Domains {
   readonly #dom0: Dom0;
   readonly #host: DeviceHost;
   readonly #images: Images;
   readonly #cores: Cores;
   readonly #events: EventLog;
+  readonly #symbols: Symbols;
   readonly #registry = new Registry();
   readonly #turns = new Turns<DomainRecord>();
 
-  constructor(host: DeviceHost, images: Images, cores: Cores, events: EventLog) {
+  constructor(host: DeviceHost, images: Images, cores: Cores, events: EventLog, symbols: Symbols) {
     const { dom0 } = host;
     this.#dom0 = dom0;
     this.#host = host;
     this.#images = images;
     this.#cores = cores;
     this.#events = events;
+    this.#symbols = symbols;
     dom0.privcmd.onDomain((notice) => this.#notice(notice));
   }
 
@@ -167,6 +169,7 @@ export class Domains {
   async #start(record: DomainRecord): Promise<void> {
     await buildDomain(this.#dom0, this.#images, record, (event) => this.#heard(record, event));
     record.createdAt = new Date();
+    this.#symbols.remember(record.domid, { kernel: record.config.kernel, image: record.image });
     const running = record.config.paused ? undefined : this.#call('unpausedomain', record);
     await Promise.all([running, this.#info(record)]);
   }
@@ -255,17 +258,14 @@ export class Domains {
   }
 
   /** A guest has stopped of itself. */
-  #notice({ domid, state, reason, detail }: DomainNotice): void {
+  #notice(notice: DomainNotice): void {
+    const { domid, state } = notice;
     const record = this.#registry.byDomid(domid);
     if (record === undefined || state === 'destroyed') return;
-    record.shutdownReason = reason ?? (state === 'crashed' ? 'crash' : 'poweroff');
-    const crashed = record.shutdownReason === 'crash';
-    const why = detail ?? (crashed ? OWN_CRASH : undefined);
-    if (why !== undefined) record.detail = why;
-    record.console.pump();
-    this.#record(crashed ? 'crashed' : 'shutdown', record);
+    const reason = noteEnd(record, notice, this.#symbols);
+    this.#record(reason === 'crash' ? 'crashed' : 'shutdown', record);
     const age = Date.now() - record.createdAt.getTime();
-    const reaction = reactionTo(record.config, record.shutdownReason, age);
+    const reaction = reactionTo(record.config, reason, age);
     setTimeout(() => void this.#react(reaction, record, domid).catch(logBug), reaction.delay);
   }
 
@@ -308,15 +308,9 @@ export class Domains {
     });
   }
 
-  /** A policy asks for a core; that it cannot be made is said, and no reason to do nothing else. */
   async #dumpCrashed(record: DomainRecord): Promise<void> {
-    try {
-      const core = await this.#cores.dump(record, { live: false }, QUIET);
-      this.#record('core-dumped', record, { detail: core.name });
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      this.#record('changed', record, { detail: `no core: ${why}` });
-    }
+    const { kind, detail } = await dumpCrashed(this.#cores, record);
+    this.#record(kind, record, { detail });
   }
 
   /** The same domain again, under a new domid; its console goes on. */

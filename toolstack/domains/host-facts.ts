@@ -5,6 +5,7 @@ import type { SchedulerInfo } from '../../hypervisor/public/privcmd.js';
 import type { Host } from '../schemas/host.js';
 import type { SchedulerChange, SchedulerParameters } from '../schemas/host-control.js';
 import { CommandError } from './errors.js';
+import type { Symbols } from './symbols.js';
 
 const NS = 1e9;
 const US = 1e6;
@@ -12,10 +13,12 @@ const US = 1e6;
 export class HostFacts {
   readonly #privcmd: Privcmd;
   readonly #product: string;
+  readonly #symbols: Symbols;
 
-  constructor(privcmd: Privcmd, product: string) {
+  constructor(privcmd: Privcmd, product: string, symbols: Symbols) {
     this.#privcmd = privcmd;
     this.#product = product;
+    this.#symbols = symbols;
   }
 
   async read(): Promise<Host> {
@@ -67,7 +70,9 @@ export class HostFacts {
       });
       text += answer.text;
     }
-    return text;
+    return text.replaceAll(/^.*\bd(\d+)v\d+: .*$/gm, (line: string, domid: string) =>
+      this.#symbols.annotate(Number(domid), line),
+    );
   }
 
   async scheduler(): Promise<SchedulerParameters> {

@@ -12,6 +12,8 @@ import { SMALL_BYTES, SmallImages } from './small-images.js';
 import { isPacked, UnpackError } from './unpack.js';
 import { UnpackedImages } from './unpacked-images.js';
 
+/** Bytes of a text that is read at most. */
+const LARGEST_TEXT = 32 * 1024 * 1024;
 /** Files of the folders that are no images. */
 const HIDDEN = /(^|\/)(\.|README\.md$)/;
 
@@ -76,6 +78,21 @@ export class Images {
     return isPacked(bytes) ? this.#unpack(bytes, field) : named(bytes);
   }
 
+  /** The bytes of a small image that is not packed, at once; undefined if it is no such image. */
+  small(name: string): LoadedImage | undefined {
+    const file = this.#lookup(name);
+    if (file === undefined || file.stats.size > SMALL_BYTES) return undefined;
+    const image = this.#small.read(file.path, file.stats);
+    return isPacked(image.bytes) ? undefined : image;
+  }
+
+  /** An image that is text, undefined if there is none of that name. */
+  async text(name: string): Promise<string | undefined> {
+    const file = this.#lookup(name);
+    if (file === undefined || file.stats.size > LARGEST_TEXT) return undefined;
+    return readFile(file.path, 'latin1').catch(() => undefined);
+  }
+
   /** Resolves when nothing is being written any more. */
   get settled(): Promise<void> {
     return this.#unpacked.written;
@@ -106,12 +123,18 @@ export class Images {
     if (isAbsolute(name) || name.split(/[/\\]/).includes('..') || name.includes('\0')) {
       throw badName(name, field, 'leaves the image directory');
     }
+    const file = this.#lookup(name);
+    if (file === undefined) throw badName(name, field, 'is no image here');
+    return file;
+  }
+
+  #lookup(name: string): File | undefined {
     const { uploads, images } = this.#folders;
     for (const folder of [uploads, images]) {
       const file = fileWithin(folder, name) ?? fileWithin(folder, `${name}.elf`);
       if (file !== undefined) return file;
     }
-    throw badName(name, field, 'is no image here');
+    return undefined;
   }
 
   async #unpack(packed: Buffer, field: string): Promise<LoadedImage> {

@@ -18,6 +18,8 @@ export interface DomainRecord {
   devices: DomainDevices;
   /** What the first incarnation is built from instead, if that is not its kernel. */
   build?: BuildFrom | undefined;
+  /** Name of the bytes of the kernel that it was built from (images.ts). */
+  image?: string | undefined;
   readonly console: Console;
   /** Name and handle change when it is preserved and its successor takes them over. */
   name: string;

@@ -14,6 +14,7 @@ import type { Readiness } from './readiness.js';
 import type { Recordings } from './recordings.js';
 import type { Saves } from './saves.js';
 import type { StoreTree } from './store-tree.js';
+import type { Symbols } from './symbols.js';
 import type { Tasks } from './tasks.js';
 import type { Tokens } from './tokens.js';
 import type { TraceFeed } from './trace-feed.js';
@@ -33,6 +34,7 @@ export interface Services {
   readonly trace: TraceFeed;
   readonly recordings: Recordings;
   readonly store: StoreTree;
+  readonly symbols: Symbols;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
   readonly tokens: Tokens;

@@ -8,6 +8,7 @@
  */
 
 import type { Privcmd } from '../../dom0/privcmd.js';
+import { decodeTrace, type NameAddress } from '../../dom0/trace-format.js';
 import { TraceReader } from '../../dom0/trace-reader.js';
 import type { TraceView } from '../../dom0/trace-view.js';
 import { NR_HYPERCALLS } from '../../hypervisor/public/hypercalls.js';
@@ -64,18 +65,20 @@ export class TraceFeed implements TraceSource {
   readonly #listeners = new Set<Listener>();
   /** How many listeners want each call. */
   readonly #wanted = new Uint32Array(NR_HYPERCALLS);
-  /** Each once, whoever asks. */
-  readonly decode = decodeOnce();
+  /** Takes records apart for filters and readers: each once, whoever asks. */
+  readonly decode: TraceDecoder;
   #reader: TraceReader | undefined;
   #timer: NodeJS.Timeout | undefined;
   #reported = 0;
   /** What the hypervisor was told last. */
   #selected = '';
 
-  constructor(privcmd: Privcmd, ram: Uint8Array, names: Names) {
+  /** @param nameOf names addresses of domains. */
+  constructor(privcmd: Privcmd, ram: Uint8Array, names: Names, nameOf: NameAddress) {
     this.#privcmd = privcmd;
     this.#ram = ram;
     this.#names = names;
+    this.decode = decodeOnce((record) => decodeTrace(record, nameOf));
   }
 
   readonly named = () => this.#names.named();
