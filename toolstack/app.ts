@@ -12,6 +12,12 @@ import {
   validatorCompiler,
 } from 'fastify-type-provider-zod';
 import { type Access, installAccess } from './api/access.js';
+import {
+  answerClientError,
+  headersTimeout,
+  installBodyTimeout,
+  type Patience,
+} from './api/client-errors.js';
 import { consoleRoutes, consoleSocket } from './api/console.js';
 import { coreRoutes } from './api/cores.js';
 import { dashboardRoutes } from './api/dashboard.js';
@@ -49,6 +55,7 @@ export interface AppOptions {
   readonly uploadLimit: number;
   /** Requests a second from one address, over ten seconds; 0 for any number. */
   readonly rateLimit: number;
+  readonly patience: Patience;
   readonly logger?: FastifyBaseLogger;
 }
 
@@ -58,6 +65,8 @@ export async function buildApp(services: Services, options: AppOptions): Promise
     genReqId: ({ headers }) => saneId(headers['x-request-id']) ?? randomUUID(),
     routerOptions: { ignoreTrailingSlash: true },
     forceCloseConnections: true,
+    http: headersTimeout(options.patience),
+    clientErrorHandler: answerClientError,
     frameworkErrors: (error, request, reply) => {
       reply.header('x-request-id', request.id);
       answerError(error, request, reply);
@@ -68,6 +77,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   app.setSerializerCompiler(serializerCompiler);
   const turns = new FairTurns();
   installFairTurns(app, turns);
+  installBodyTimeout(app, options.patience);
   installAccess(app, options.access);
   installDrain(app, services);
   await installRateLimit(app, options.rateLimit);

@@ -55,6 +55,8 @@ export interface ServiceOptions {
   /** Bytes of an uploaded image, and of an image once unpacked. */
   readonly uploadLimit: number;
   readonly unpackedLimit: number;
+  /** Milliseconds that a client may take for the headers of a request, and between two parts of its body. */
+  readonly patience: { readonly headers: number; readonly body: number };
 }
 
 export const DEFAULTS: ServiceOptions = {
@@ -78,6 +80,7 @@ export const DEFAULTS: ServiceOptions = {
   bodyLimit: MIB,
   uploadLimit: 128 * MIB,
   unpackedLimit: 512 * MIB,
+  patience: { headers: 20_000, body: 60_000 },
 };
 
 export const USAGE = `npm start -- [options]

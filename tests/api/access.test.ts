@@ -43,16 +43,26 @@ interface Route {
   readonly scope: Scope;
 }
 
-/** Every route of the document, its parameters filled in with something. */
+/** Every route of the document that needs a token, its parameters filled in with something. */
 async function documented(): Promise<Route[]> {
   const { json } = await ask('GET', '/openapi.json', admin);
   return Object.entries<Record<string, { security: { bearer: Scope[] }[] }>>(json.paths).flatMap(
     ([path, operations]) =>
-      Object.entries(operations).map(([method, { security }]) => ({
-        method: method.toUpperCase(),
-        path: path.replace(/\{\w+\}/g, 'nothing').replace('*', 'nothing'),
-        scope: security[0]!.bearer[0]!,
-      })),
+      Object.entries(operations).flatMap(
+        ([
+          method,
+          {
+            security: [needed],
+          },
+        ]) =>
+          needed === undefined
+            ? []
+            : {
+                method: method.toUpperCase(),
+                path: path.replace(/\{\w+\}/g, 'nothing').replace('*', 'nothing'),
+                scope: needed.bearer[0]!,
+              },
+      ),
   );
 }
 
@@ -119,6 +129,29 @@ test.each([
 test('the page that asks for a token needs none itself', async () => {
   expect((await ask('GET', '/')).status).toBe(200);
   expect((await ask('GET', '/dashboard/main.js')).status).toBe(200);
+});
+
+describe('of what machines ask', () => {
+  test('probes need no token, and are told how the service is and nothing else', async () => {
+    expect(await ask('GET', '/healthz')).toMatchObject({ status: 200, json: { alive: true } });
+    const { status, json } = await ask('GET', '/readyz');
+    expect(status).toBe(200);
+    expect(json).toEqual({
+      ready: true,
+      checks: { service: 'ok', hypervisor: 'ok', xenstore: 'ok' },
+    });
+    const { json: document } = await ask('GET', '/openapi.json', admin);
+    for (const path of ['/healthz', '/readyz']) {
+      expect(document.paths[path].get.security).toEqual([]);
+    }
+  });
+
+  test('metrics need a viewer, as a bearer token: names of domains are among them', async () => {
+    expect((await ask('GET', '/metrics')).status).toBe(401);
+    const { status, text } = await ask('GET', '/metrics', tokens.viewer);
+    expect(status).toBe(200);
+    expect(text).toContain('name="hello"');
+  });
 });
 
 describe('a token', () => {

@@ -6,18 +6,24 @@ import { Health, Readiness } from '../schemas/health.js';
 import { refusals, text } from './responses.js';
 
 const tags = ['health'];
+/** Probes have no token, and are told nothing but how the service is. */
+const config = { scope: 'public' } as const;
 
 export const healthRoutes =
   ({ readiness, metrics }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     app.get(
       '/healthz',
-      { schema: { tags, summary: 'See whether the service is alive', response: { 200: Health } } },
+      {
+        config,
+        schema: { tags, summary: 'See whether the service is alive', response: { 200: Health } },
+      },
       async () => ({ alive: true as const }),
     );
     app.get(
       '/readyz',
       {
+        config,
         schema: {
           tags,
           summary: 'See whether the service can take work',

@@ -16,7 +16,8 @@ export function installNotFound(app: FastifyInstance, socketPaths: readonly stri
     const allowed = [...methods]
       .filter(([url]) => matches(url, path))
       .flatMap(([, set]) => [...set]);
-    if (allowed.length > 0) {
+    // A route may have the method, and not what was asked for.
+    if (allowed.length > 0 && !allowed.includes(request.method)) {
       const detail = `${path} takes ${allowed.join(', ')}.`;
       reply.header('allow', allowed.join(', '));
       return sendProblem(reply, problem('method-not-allowed', detail, request));

@@ -35,6 +35,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'no-such-recording':      { status: 404, title: 'No such recording' },
   'no-such-token':          { status: 404, title: 'No such token' },
   'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
+  'too-slow':               { status: 408, title: 'The request did not come in time' },
   'name-in-use':            { status: 409, title: 'The name is in use' },
   'disk-exists':            { status: 409, title: 'The disk is there already' },
   'disk-in-use':            { status: 409, title: 'The disk is in use' },
@@ -56,6 +57,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'bad-disk':               { status: 422, title: 'The disk cannot be used' },
   'key-reused':             { status: 422, title: 'The key came with another request' },
   'too-many-requests':      { status: 429, title: 'Too many requests' },
+  'headers-too-large':      { status: 431, title: 'The headers are too large' },
   'input-refused':          { status: 429, title: 'The guest does not read its console' },
   'internal':               { status: 500, title: 'A mistake of ours' },
   'hypervisor-refused':     { status: 502, title: 'The hypervisor refused' },
@@ -75,6 +77,8 @@ type HttpCode =
   | 'forbidden-scope'
   | 'not-found'
   | 'method-not-allowed'
+  | 'too-slow'
+  | 'headers-too-large'
   | 'too-large'
   | 'unsupported-media-type'
   | 'upgrade-required'

@@ -1,16 +1,18 @@
 /** WebSocket routes beside Fastify's: one row per path, checked like any request before the upgrade. */
 
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { CommandError } from '../domains/errors.js';
+import type { Problem } from '../schemas/problem.js';
 import type { Scope } from '../schemas/token.js';
 import { type Access, type Caller, isRefused, SOCKET_PROTOCOL } from './access.js';
+import { endWith } from './client-errors.js';
 import type { FairTurns } from './fair-turns.js';
-import { PROBLEM_TYPE, problem } from './problems.js';
+import { problem } from './problems.js';
 
 /** Bytes of one frame from a client. */
 const FRAME_LIMIT = 64 * 1024;
@@ -110,20 +112,8 @@ function describe(error: unknown, asked: { url: string; id: string }) {
   return problem('internal', 'The socket could not be opened.', asked);
 }
 
-function refuse(stream: Duplex, body: ReturnType<typeof problem>, challenge?: string): undefined {
-  const text = JSON.stringify(body);
-  stream.end(
-    [
-      `HTTP/1.1 ${body.status} ${STATUS_CODES[body.status] ?? ''}`,
-      `content-type: ${PROBLEM_TYPE}`,
-      `content-length: ${Buffer.byteLength(text)}`,
-      `x-request-id: ${body.requestId}`,
-      ...(challenge === undefined ? [] : [`www-authenticate: ${challenge}`]),
-      'connection: close',
-      '',
-      text,
-    ].join('\r\n'),
-  );
+function refuse(stream: Duplex, body: Problem, challenge?: string): undefined {
+  endWith(stream, body, challenge === undefined ? [] : [`www-authenticate: ${challenge}`]);
 }
 
 /** Sockets that have been pinged and not answered yet. */

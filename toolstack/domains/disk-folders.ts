@@ -11,6 +11,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { DiskImage } from '../schemas/disk.js';
 import { CommandError } from './errors.js';
+import { fileNames } from './file-names.js';
 
 /** Bytes of the blocks that `stat` counts. */
 const STAT_BLOCK = 512;
@@ -53,7 +54,7 @@ export class DiskFolders {
   async list(): Promise<DiskImage[]> {
     const found = new Map<string, DiskImage>();
     for (const folder of this.#folders) {
-      const names = await readdir(folder, { recursive: true }).catch(() => []);
+      const names = await fileNames(folder);
       for (const name of names.filter((each) => !HIDDEN.test(each) && !found.has(each))) {
         const file = await fileWithin(folder, name);
         if (file !== undefined) found.set(name, this.#describe(name, file));
@@ -142,7 +143,11 @@ export class DiskFolders {
   async overlayPath(name: string | true): Promise<string> {
     const [folder] = this.#folders;
     await mkdir(folder, { recursive: true });
-    return join(await realpath(folder), name === true ? temporaryName() : `${name}${OVERLAY}`);
+    const file = name === true ? temporaryName() : `${name}${OVERLAY}`;
+    const path = join(await realpath(folder), file);
+    const there = await fileAt(path);
+    if (there === undefined || (await this.#isInside(there.path))) return path;
+    throw this.#refusal(file, '/overlay', 'lies outside of the disk directories');
   }
 
   /** Removes what an earlier service that did not end well has left. */

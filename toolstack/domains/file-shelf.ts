@@ -1,7 +1,7 @@
 /** A folder of files of one kind, each written whole or not at all: listed, read, downloaded, removed. */
 
 import { createReadStream } from 'node:fs';
-import { type FileHandle, link, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, link, lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { CommandError, type ErrorCode } from './errors.js';
@@ -40,9 +40,9 @@ export class FileShelf {
     return found.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Throws that it is missing. */
+  /** Throws that it is missing. A link is none of ours: it may lead anywhere. */
   async read(name: string): Promise<ShelfFile> {
-    const facts = isWhole(name) ? await stat(this.pathOf(name)).catch(() => undefined) : undefined;
+    const facts = isWhole(name) ? await lstat(this.pathOf(name)).catch(() => undefined) : undefined;
     if (facts?.isFile() !== true) {
       const { missing, noun } = this.#words;
       throw new CommandError(missing, `There is no ${noun} "${name}".`);

@@ -2,10 +2,11 @@
 
 import { randomUUID } from 'node:crypto';
 import { realpathSync, type Stats, statSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
 import type { Image } from '../schemas/image.js';
 import { CommandError } from './errors.js';
+import { fileNames } from './file-names.js';
 import { ImageCache } from './image-cache.js';
 import { hashOf, readShared } from './shared-bytes.js';
 import { SMALL_BYTES, SmallImages } from './small-images.js';
@@ -162,7 +163,7 @@ const badName = (name: string, field: string, detail: string): CommandError =>
   });
 
 async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
+  const names = await fileNames(folder);
   return names
     .filter((name) => !HIDDEN.test(name))
     .flatMap((name) => {
