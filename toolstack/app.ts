@@ -2,15 +2,8 @@
 
 import { randomUUID } from 'node:crypto';
 import rateLimit from '@fastify/rate-limit';
-import swagger from '@fastify/swagger';
-import swaggerUi from '@fastify/swagger-ui';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
-import {
-  jsonSchemaTransform,
-  jsonSchemaTransformObject,
-  serializerCompiler,
-  validatorCompiler,
-} from 'fastify-type-provider-zod';
+import { serializerCompiler, validatorCompiler } from 'fastify-type-provider-zod';
 import { type Access, installAccess } from './api/access.js';
 import {
   answerClientError,
@@ -33,6 +26,7 @@ import { installIdempotency } from './api/idempotency.js';
 import { imageRoutes } from './api/images.js';
 import { networkRoutes } from './api/networks.js';
 import { installNotFound } from './api/not-found.js';
+import { installOpenApi } from './api/openapi.js';
 import { answerError, problem, sendProblem } from './api/problems.js';
 import { recordingRoutes } from './api/recordings.js';
 import { saveRoutes } from './api/saves.js';
@@ -83,8 +77,17 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await installRateLimit(app, options.rateLimit);
   installIdempotency(app);
   app.setErrorHandler(answerError);
-  installNotFound(app, ['/v1/trace']);
-  await installOpenApi(app);
+  const sockets = [
+    consoleSocket(services),
+    traceSocket(services),
+    eventSocket(services),
+    ...storeSockets(services),
+  ];
+  installNotFound(
+    app,
+    sockets.map(({ url }) => url),
+  );
+  await installOpenApi(app, sockets);
   await app.register(domainRoutes(services));
   await app.register(symbolRoutes(services));
   await app.register(definitionRoutes(services));
@@ -105,12 +108,6 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(storeRoutes(services));
   await app.register(dashboardRoutes);
   await app.register(tokenRoutes(services));
-  const sockets = [
-    consoleSocket(services),
-    traceSocket(services),
-    eventSocket(services),
-    ...storeSockets(services),
-  ];
   installWebSockets(app, sockets, options.access, turns);
   return app;
 }
@@ -136,32 +133,4 @@ async function installRateLimit(app: FastifyInstance, perSecond: number): Promis
     errorResponseBuilder: (_request, { after, statusCode }) =>
       Object.assign(new Error(`Too many requests; try again in ${after}.`), { statusCode }),
   });
-}
-
-async function installOpenApi(app: FastifyInstance): Promise<void> {
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'Xenolith',
-        version: '1',
-        description:
-          'A Xen that needs no hardware. WebSockets beside the routes listed here: /v1/domains/{id}/console, /v1/trace, /v1/events, /v1/xenstore/watch, /v1/xenstore-inspector/requests.',
-      },
-      components: {
-        securitySchemes: {
-          bearer: {
-            type: 'http',
-            scheme: 'bearer',
-            description:
-              'A token of /v1/tokens. None is needed where the service listens on loopback only.',
-          },
-        },
-      },
-    },
-    transform: jsonSchemaTransform,
-    transformObject: jsonSchemaTransformObject,
-  });
-  await app.register(swaggerUi, { routePrefix: '/docs' });
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger());
 }

@@ -18,6 +18,11 @@ import type { components, paths } from './schema.js';
 
 type Domain = components['schemas']['Domain'];
 
+/** What comes over WebSockets has types as well. */
+export const traceText = ({ text, args }: components['schemas']['TraceLine']): string => \`\${text} \${args['cmd'] ?? ''}\`;
+export const eventKind = (event: components['schemas']['Event']): string => event.kind;
+export const traceQuery: paths['/v1/trace']['get']['parameters']['query'] = { format: 'binary', domain: 'typed' };
+
 export async function lifeCycle(client: Client<paths>, until: (look: () => Promise<boolean>) => Promise<void>) {
   const created = await client.POST('/v1/domains', { body: { name: 'typed', kernel: 'hello', memory: 4 } });
   if (created.data === undefined) throw new Error(created.error.detail);

@@ -23,6 +23,7 @@ interface Schema {
 interface Operation {
   readonly parameters?: readonly { name: string; in: string; required?: boolean; schema: Schema }[];
   readonly requestBody?: { content: Record<string, { schema: Schema }> };
+  readonly responses: Readonly<Record<string, unknown>>;
 }
 
 let service: TestService;
@@ -98,13 +99,16 @@ function requestsOf(
 }
 
 /** Streams have no end of their own, and a summary of the trace takes as long as it is asked to. */
-const ENDLESS = /(events|capture|trace|trace\/summary)$/;
+const ENDLESS = /(events|capture|trace\/summary)$/;
+/** What there is as a WebSocket only. */
+const isSocket = ({ responses }: Operation): boolean => '426' in responses;
 
 function operationsOf(): { method: string; path: string; operation: Operation }[] {
   return Object.entries<Record<string, Operation>>(document.paths).flatMap(([path, operations]) =>
     METHODS.flatMap((method) => {
       const operation = operations[method];
-      return operation === undefined || ENDLESS.test(path) ? [] : [{ method, path, operation }];
+      if (operation === undefined || ENDLESS.test(path) || isSocket(operation)) return [];
+      return [{ method, path, operation }];
     }),
   );
 }

@@ -9,8 +9,8 @@
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import type { RawData, WebSocket } from 'ws';
-import { z } from 'zod';
 import type { Services } from '../domains/services.js';
+import { ConsoleNotice, ConsoleQuery } from '../schemas/console.js';
 import { DomainId } from '../schemas/domain.js';
 import { allows } from './access.js';
 import { Outbox } from './outbox.js';
@@ -61,12 +61,19 @@ export const consoleRoutes =
     );
   };
 
-const ConsoleQuery = z.strictObject({
-  format: z.enum(['binary', 'text']).default('binary'),
-});
-
 export const consoleSocket = ({ domains }: Services): SocketRoute => ({
-  path: /^\/v1\/domains\/([^/]+)\/console$/,
+  url: '/v1/domains/{id}/console',
+  documentation: {
+    tag: 'console',
+    summary: 'The terminal of a domain',
+    query: ConsoleQuery,
+    server: {
+      description: 'The output that is kept, then what comes; with format=text all of it as text.',
+      text: [ConsoleNotice],
+      binary: 'What the guest prints.',
+    },
+    client: { description: 'What is typed, as text or binary frames.', binary: 'What is typed.' },
+  },
   open([id = ''], query, caller) {
     const console = domains.console(id);
     const { format } = ConsoleQuery.parse(Object.fromEntries(query));

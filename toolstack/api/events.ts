@@ -20,7 +20,14 @@ const LIMIT = 256 * 1024;
 const HEARTBEAT_MS = 15_000;
 
 export const eventSocket = ({ feed }: Services): SocketRoute => ({
-  path: /^\/v1\/events$/,
+  url: '/v1/events',
+  documentation: {
+    tag: 'events',
+    summary: 'Follow what happens, one event a frame',
+    query: EventQuery,
+    server: { description: 'Events as they happen, those since a number first.', text: [Event] },
+    client: { description: 'Nothing.' },
+  },
   open(_params, query) {
     const { since, domain, kind: kinds } = EventQuery.parse(Object.fromEntries(query));
     return (socket) => {

@@ -16,7 +16,13 @@ import { Replay } from '../domains/replay.js';
 import type { Services } from '../domains/services.js';
 import { traceFilter } from '../domains/trace-filter.js';
 import { openTrace, sumUp } from '../domains/trace-session.js';
-import { TraceQuery, TraceSummary, TraceSummaryQuery } from '../schemas/trace.js';
+import {
+  TraceDrops,
+  TraceLine,
+  TraceQuery,
+  TraceSummary,
+  TraceSummaryQuery,
+} from '../schemas/trace.js';
 import { noteBytes } from '../trace/recording-format.js';
 import { Outbox } from './outbox.js';
 import { refusals } from './responses.js';
@@ -26,7 +32,19 @@ const droppedLine = (dropped: number) => JSON.stringify({ dropped });
 const droppedNote = (dropped: number) => noteBytes({ dropped });
 
 export const traceSocket = ({ trace, recordings }: Services): SocketRoute => ({
-  path: /^\/v1\/trace$/,
+  url: '/v1/trace',
+  documentation: {
+    tag: 'trace',
+    summary: 'Follow hypercalls as they happen',
+    query: TraceQuery,
+    server: {
+      description:
+        'With format=json lines of JSON, one or more in a frame; with format=binary records; with format=recording a file, piece by piece.',
+      text: [TraceLine, TraceDrops, TraceSummary],
+      binary: 'Records as in hypervisor/public/trace.ts.',
+    },
+    client: { description: 'With format=summary any frame asks for a summary now.' },
+  },
   open(_params, search) {
     const query = TraceQuery.parse(Object.fromEntries(search));
     const { recording, speed, format } = query;

@@ -25,8 +25,28 @@ const POLICY_VIOLATION = 1008;
 /** What to do with an accepted socket. */
 type Session = (socket: WebSocket) => void;
 
+/** What goes over a WebSocket in one direction. */
+export interface SocketMessages {
+  readonly description: string;
+  /** Schemas of text frames, each of which is JSON. They have an id. */
+  readonly text?: readonly z.ZodType[];
+  /** What binary frames are. */
+  readonly binary?: string;
+}
+
+/** A WebSocket as it is to be documented. */
+export interface SocketDocumentation {
+  readonly tag: string;
+  readonly summary: string;
+  readonly query?: z.ZodObject;
+  readonly server: SocketMessages;
+  readonly client: SocketMessages;
+}
+
 export interface SocketRoute {
-  readonly path: RegExp;
+  /** As in the document: `/v1/domains/{id}/console`. */
+  readonly url: string;
+  readonly documentation: SocketDocumentation;
   /** What its callers need: that of a viewer if it is left out. */
   readonly scope?: Scope;
   /** Checks the request and prepares the session; throws a CommandError or ZodError to refuse. */
@@ -82,14 +102,14 @@ function accept(
 ): Accepted | undefined {
   const asked = { url: request.url ?? '/', id: randomUUID() };
   const url = new URL(asked.url, 'http://localhost');
-  const route = routes.find(({ path }) => path.test(url.pathname));
+  const route = routes.find((each) => paramsOf(each, url.pathname) !== undefined);
   const caller = access.admit(request, route?.scope ?? 'viewer');
   if (isRefused(caller)) {
     return refuse(stream, problem(caller.code, caller.detail, asked), caller.challenge);
   }
   if (route !== undefined) {
-    const params = route.path.exec(url.pathname)?.slice(1) ?? [];
     try {
+      const params = paramsOf(route, url.pathname) ?? [];
       const session = route.open(params.map(decodeURIComponent), url.searchParams, caller);
       return { session, caller };
     } catch (error) {
@@ -97,6 +117,16 @@ function accept(
     }
   }
   return refuse(stream, problem('not-found', `There is no WebSocket at ${url.pathname}.`, asked));
+}
+
+/** What stands in the path where the route has a name, undefined if it is not the route's. */
+function paramsOf({ url }: SocketRoute, path: string): string[] | undefined {
+  const wanted = url.split('/');
+  const parts = path.split('/');
+  if (parts.length !== wanted.length) return undefined;
+  const isParameter = (n: number): boolean => wanted[n]?.startsWith('{') === true;
+  const fits = parts.every((part, n) => (isParameter(n) ? part !== '' : part === wanted[n]));
+  return fits ? parts.filter((_, n) => isParameter(n)) : undefined;
 }
 
 function describe(error: unknown, asked: { url: string; id: string }) {

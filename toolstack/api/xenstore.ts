@@ -8,10 +8,13 @@
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import type { Services } from '../domains/services.js';
+import { TraceDrops } from '../schemas/trace.js';
 import {
+  StoreChange,
   StoreDepth,
   StoreInspection,
   StoreNode,
+  StoreRequest,
   StoreWatch,
   StoreWrite,
 } from '../schemas/xenstore.js';
@@ -91,7 +94,17 @@ export const storeRoutes =
 
 export const storeSockets = ({ store }: Services): SocketRoute[] => [
   {
-    path: /^\/v1\/xenstore\/watch$/,
+    url: '/v1/xenstore/watch',
+    documentation: {
+      tag: 'xenstore',
+      summary: 'Follow changes of a node and what is below it',
+      query: StoreWatch,
+      server: {
+        description: 'One change a frame, or how many were missed.',
+        text: [StoreChange, TraceDrops],
+      },
+      client: { description: 'Nothing.' },
+    },
     open(_params, query) {
       const { path, depth = Number.POSITIVE_INFINITY } = StoreWatch.parse(
         Object.fromEntries(query),
@@ -107,7 +120,16 @@ export const storeSockets = ({ store }: Services): SocketRoute[] => [
     },
   },
   {
-    path: /^\/v1\/xenstore-inspector\/requests$/,
+    url: '/v1/xenstore-inspector/requests',
+    documentation: {
+      tag: 'xenstore',
+      summary: 'Follow requests to XenStore as they are answered',
+      server: {
+        description: 'One request a frame, or how many were missed.',
+        text: [StoreRequest, TraceDrops],
+      },
+      client: { description: 'Nothing.' },
+    },
     open() {
       return (socket) => {
         const outbox = new Outbox(socket);

@@ -38,6 +38,23 @@ export const StoreWatch = z.strictObject({
   depth: z.coerce.number().int().min(0).optional().describe('Levels below it that count.'),
 });
 
+export const StoreChange = z
+  .strictObject({ path: z.string().describe('The node that was written, made or removed.') })
+  .meta({ id: 'StoreChange', description: 'A node has changed; the watched one comes first.' });
+
+export const StoreRequest = z
+  .strictObject({
+    serial: z.int(),
+    at: z.number().describe('Milliseconds since the epoch.'),
+    connection: z.int(),
+    domid: z.int(),
+    type: z.string().describe('Name of the message, or its number if it has none.'),
+    transaction: z.int(),
+    body: z.string().describe('First bytes of the payload, strings separated by spaces.'),
+    result: z.string().describe('OK, or the name of the error.'),
+  })
+  .meta({ id: 'StoreRequest', description: 'A request to XenStore that was answered.' });
+
 const Json = z.record(z.string(), z.unknown());
 
 export const StoreInspection = z
