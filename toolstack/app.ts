@@ -16,6 +16,7 @@ import { coreRoutes } from './api/cores.js';
 import { dashboardRoutes } from './api/dashboard.js';
 import { definitionRoutes } from './api/definitions.js';
 import { diskRoutes } from './api/disks.js';
+import { domainConfigRoutes } from './api/domain-config.js';
 import { domainDiskRoutes, domainVifRoutes } from './api/domain-devices.js';
 import { domainRoutes } from './api/domains.js';
 import { eventRoutes, eventSocket } from './api/events.js';
@@ -91,6 +92,7 @@ export async function buildApp(services: Services, options: AppOptions): Promise
   await app.register(domainRoutes(services));
   await app.register(symbolRoutes(services));
   await app.register(definitionRoutes(services));
+  await app.register(domainConfigRoutes(services));
   await app.register(consoleRoutes(services));
   await app.register(imageRoutes(services, options.uploadLimit));
   await app.register(diskRoutes(services));

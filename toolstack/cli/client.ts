@@ -5,6 +5,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { WebSocket } from 'ws';
 import type { z } from 'zod';
 import { Problem } from '../schemas/problem.js';
+import { sayVerbosely } from './log.js';
 
 /** Something to tell the user in one line, with exit status 1. */
 export class UserError extends Error {
@@ -14,10 +15,13 @@ export class UserError extends Error {
 /** The service refused. */
 export class Refusal extends UserError {
   readonly status: number;
+  /** In its own words, if it was our service. */
+  readonly problem: Problem | undefined;
 
-  constructor(status: number, message: string) {
-    super(message);
+  constructor(status: number, problem: Problem | undefined) {
+    super(problem?.detail ?? `HTTP status ${status}`);
     this.status = status;
+    this.problem = problem;
   }
 }
 
@@ -49,7 +53,11 @@ export class Client {
             headers: { ...headers, 'content-type': 'application/json' },
           };
     const response = await this.#fetch(path, { method, ...init });
-    return schema.parse(await response.json());
+    const answer = schema.safeParse(parseJson(await response.text()));
+    if (answer.success) return answer.data;
+    throw new UserError(
+      `${this.#base.origin} answers ${method} ${path} as no Xenolith of this version`,
+    );
   }
 
   async text(path: string): Promise<string> {
@@ -111,6 +119,7 @@ export class Client {
     const response = await fetch(url, { ...init, headers }).catch((error: unknown) => {
       throw this.#unreachable(error);
     });
+    sayVerbosely(`${init.method ?? 'GET'} ${path}: ${response.status}`);
     if (!response.ok) throw refusalOf(response.status, await response.text());
     return response;
   }
@@ -123,8 +132,7 @@ export class Client {
 }
 
 function refusalOf(status: number, text: string): Refusal {
-  const problem = Problem.safeParse(parseJson(text));
-  return new Refusal(status, problem.success ? problem.data.detail : `HTTP status ${status}`);
+  return new Refusal(status, Problem.safeParse(parseJson(text)).data);
 }
 
 function parseJson(text: string): unknown {

@@ -18,5 +18,7 @@ export const readDomains = async (client: Client, ids: readonly string[], query 
     ? Promise.all(ids.map((id) => readDomain(client, id)))
     : (await client.json(DomainList, 'GET', `/v1/domains${query}`)).domains;
 
-/** What cannot be honoured and does no harm. */
-export const warn = (text: string): void => void process.stderr.write(`xl: warning: ${text}\n`);
+/** What each verb that prints or makes something takes. */
+export interface Output {
+  readonly json?: true;
+}

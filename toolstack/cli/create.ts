@@ -6,8 +6,9 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Domain, type DomainCreateInput } from '../schemas/domain.js';
 import type { Client } from './client.js';
-import { warn } from './command.js';
+import { printJson } from './command.js';
 import { requestOf } from './config.js';
+import { warn } from './log.js';
 import { readSettings } from './settings.js';
 
 export interface CreateOptions {
@@ -25,7 +26,7 @@ export async function createDomain(
 ): Promise<Domain | undefined> {
   const config = await readRequest(words, options);
   if (options.dryrun) {
-    process.stdout.write(`${JSON.stringify(config, null, 2)}\n`);
+    printJson(config);
     return undefined;
   }
   const images = await uploadImages(client, config);

@@ -4,13 +4,9 @@ import type { Command } from 'commander';
 import { Definition, DefinitionList } from '../schemas/definition.js';
 import { Domain } from '../schemas/domain.js';
 import { type Client, Refusal, UserError } from './client.js';
-import { type Connect, domainUrl, print, printJson, readDomains } from './command.js';
+import { type Connect, type Output, print, printJson, readDomains } from './command.js';
+import { openConsole } from './console.js';
 import { type CreateOptions, readRequest, uploadImages } from './create.js';
-import { attach } from './terminal.js';
-
-interface Output {
-  readonly json?: true;
-}
 
 interface DefineOptions extends Omit<CreateOptions, 'paused'>, Output {
   /** undefined: as it is, and off for a new one. */
@@ -112,9 +108,7 @@ async function start(
 ): Promise<void> {
   const domain = await client.json(Domain, 'POST', definitionUrl(name, '/actions/start'));
   if (options.json) printJson(domain);
-  if (!options.console) return;
-  const socket = await client.socket(domainUrl(domain.uuid, '/console'));
-  await attach(socket, process.stdin, process.stdout);
+  if (options.console) await openConsole(client, domain.uuid);
 }
 
 function isOn(word: string): boolean {

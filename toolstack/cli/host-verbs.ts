@@ -1,79 +1,57 @@
-/** xl's verbs for the host and for post-mortems: messages, debug keys, uptime, cores, NMI. */
+/** xl's verbs for the host: what it is, its messages, debug keys, uptime, images. */
 
 import type { Command } from 'commander';
-import { Domain } from '../schemas/domain.js';
+import { z } from 'zod';
 import { Host } from '../schemas/host.js';
-import { DebugKeysAnswer } from '../schemas/host-control.js';
-import { type Client, UserError } from './client.js';
-import { type Connect, domainUrl, print, readDomains } from './command.js';
-import { fileOfTask, moveHere } from './task-files.js';
+import { DebugKeysAnswer, SchedulerParameters } from '../schemas/host-control.js';
+import type { Connect, Output } from './command.js';
+import { print, printJson } from './command.js';
+import { formatInfo, formatNuma } from './format.js';
+import { addUptime } from './uptime.js';
 
-export function addHostVerbs(xl: Command, connect: Connect): void {
+/** @param url of the service. */
+export function addHostVerbs(xl: Command, connect: Connect, url: () => string): void {
+  xl.command('info')
+    .description('print facts of the host')
+    .option('-n, --numa', 'its nodes and CPUs, too: there is one')
+    .option('--json', 'as JSON')
+    .action(async ({ json, numa }: Output & { numa?: true }) => {
+      const client = connect();
+      const host = await client.json(Host, 'GET', '/v1/host');
+      if (json) return printJson(host);
+      const { name } = await client.json(SchedulerParameters, 'GET', '/v1/host/scheduler');
+      print(formatInfo(host, name, url()));
+      if (numa) print(formatNuma(host));
+    });
   xl.command('dmesg')
     .description("print the hypervisor's messages")
     .option('-c, --clear', 'empty them afterwards')
-    .action(async (options: { clear?: true }) => {
+    .option('--json', 'as JSON')
+    .action(async ({ clear, json }: Output & { clear?: true }) => {
       const client = connect();
-      process.stdout.write(await client.text('/v1/host/dmesg'));
-      if (options.clear) await client.post('/v1/host/dmesg/clear');
+      const text = await client.text('/v1/host/dmesg');
+      if (json) printJson({ text });
+      else process.stdout.write(text);
+      if (clear) await client.post('/v1/host/dmesg/clear');
     });
   xl.command('debug-keys')
     .description('press keys of the console of the hypervisor; "h" says which there are')
     .argument('<keys>')
-    .action(async (keys: string) => {
+    .option('--json', 'as JSON')
+    .action(async (keys: string, { json }: Output) => {
       const answer = await connect().json(DebugKeysAnswer, 'POST', '/v1/host/debug-keys', { keys });
-      process.stdout.write(answer.text);
+      if (json) printJson(answer);
+      else process.stdout.write(answer.text);
     });
-  xl.command('uptime')
-    .description('print how long the host and its domains have been running')
-    .option('-s, --short', 'seconds only, of the domains named or of all')
-    .argument('[domain...]')
-    .action(async (ids: string[], options: { short?: true }) =>
-      printUptimes(connect(), ids, options),
-    );
-  xl.command('dump-core')
-    .description('write memory and vCPUs of a domain to an ELF file')
-    .argument('<domain>')
-    .argument('[file]', 'NAME.core if absent')
-    .action(async (id: string, file: string | undefined) => {
-      const client = connect();
-      const core = await fileOfTask(client, domainUrl(id, '/actions/dump-core'), {}, 'core');
-      await moveHere(client, `/v1/cores/${core}`, file ?? core);
-    });
-  xl.command('trigger')
-    .description('send a trigger to a domain: nmi')
-    .argument('<domain>')
-    .argument('<trigger>')
-    .argument('[vcpu]')
-    .action(async (id: string, trigger: string, vcpu = '0') => {
-      if (trigger !== 'nmi') throw new UserError(`there is no trigger "${trigger}" here, only nmi`);
-      await connect().json(Domain, 'POST', domainUrl(id, '/actions/nmi'), { vcpu: Number(vcpu) });
+  addUptime(xl, connect);
+  xl.command('images')
+    .description('list the kernels and RAM disks that domains can be created from')
+    .option('--json', 'as JSON')
+    .action(async ({ json }: Output) => {
+      const { images } = await connect().json(ImageNames, 'GET', '/v1/images');
+      if (json) printJson(images);
+      else print(images.map(({ name, bytes }) => `${name.padEnd(40)} ${bytes}`).join('\n'));
     });
 }
 
-async function printUptimes(
-  client: Client,
-  ids: readonly string[],
-  { short }: { short?: true },
-): Promise<void> {
-  const domains = await readDomains(client, ids);
-  const { uptimeSeconds } = await client.json(Host, 'GET', '/v1/host');
-  const rows = domains.map(({ name, domid, createdAt }) => ({
-    name,
-    domid,
-    seconds: Math.max(0, Math.floor((Date.now() - Date.parse(createdAt)) / 1000)),
-  }));
-  if (short) return print(rows.map(({ seconds }) => String(seconds)).join('\n'));
-  const all = [
-    ...(ids.length > 0 ? [] : [{ name: 'Domain-0', domid: 0, seconds: Math.floor(uptimeSeconds) }]),
-    ...rows,
-  ];
-  print(['Name                                ID Uptime', ...all.map(uptimeRow)].join('\n'));
-}
-
-function uptimeRow({ name, domid, seconds }: { name: string; domid: number; seconds: number }) {
-  const days = Math.floor(seconds / 86_400);
-  const clock = new Date((seconds % 86_400) * 1000).toISOString().slice(11, 19);
-  const shown = days > 0 ? `${days} days, ${clock}` : clock;
-  return `${name.padEnd(32)} ${String(domid).padStart(5)} ${shown}`;
-}
+const ImageNames = z.object({ images: z.array(z.object({ name: z.string(), bytes: z.int() })) });

@@ -9,9 +9,10 @@ import type { Command } from 'commander';
 import type { RawData, WebSocket } from 'ws';
 import { Domain } from '../schemas/domain.js';
 import { type Client, Refusal, UserError } from './client.js';
-import { domainUrl, print, printJson, readDomain, warn } from './command.js';
+import { domainUrl, print, printJson, readDomain } from './command.js';
 import { requestOf } from './config.js';
 import { uploadImages } from './create.js';
+import { warn } from './log.js';
 import { startPrivateService } from './private-service.js';
 import { readSettings } from './settings.js';
 

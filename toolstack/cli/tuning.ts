@@ -1,10 +1,11 @@
-/** xl's verbs that change a domain that runs: its vCPUs, memory and name; and its magic keys. */
+/** xl's verbs that change a domain that runs: its vCPUs, memory and name. */
 
 import type { Command } from 'commander';
 import { Domain } from '../schemas/domain.js';
 import { UserError } from './client.js';
-import { type Connect, domainUrl, print, printJson, readDomains } from './command.js';
+import { type Connect, domainUrl, type Output, print, printJson, readDomains } from './command.js';
 import { formatVcpus } from './format.js';
+import { whole } from './numbers.js';
 
 const KIB_PER_MIB = 1024;
 /** MiB in each unit that xl takes; kibibytes if there is none. */
@@ -28,17 +29,24 @@ function mebibytes(text: string): number {
 }
 
 export function addTuningCommands(xl: Command, connect: Connect): void {
-  const change = (id: string, body: object) => connect().json(Domain, 'PATCH', domainUrl(id), body);
+  const change = async (id: string, body: object, { json }: Output): Promise<void> => {
+    const domain = await connect().json(Domain, 'PATCH', domainUrl(id), body);
+    if (json) printJson(domain);
+  };
   xl.command('vcpu-set')
     .description('ask the kernel of a domain to have so many vCPUs online')
     .argument('<domain>')
     .argument('<vcpus>')
-    .action(async (id: string, vcpus: string) => void (await change(id, { vcpus: Number(vcpus) })));
+    .option('-i, --ignore-host', 'taken, and of no use: there may be more vCPUs than CPUs')
+    .option('--json', 'print the domain as JSON')
+    .action((id: string, vcpus: string, options: Output) =>
+      change(id, { vcpus: whole(vcpus, 'a number of vCPUs') }, options),
+    );
   xl.command('vcpu-list')
     .description('list the vCPUs of domains')
     .argument('[domain...]')
     .option('--json', 'as JSON')
-    .action(async (ids: string[], options: { json?: true }) => {
+    .action(async (ids: string[], options: Output) => {
       const client = connect();
       const domains = await readDomains(client, ids);
       const vcpus = domains.flatMap(({ name, domid, vcpus: { list } }) =>
@@ -51,22 +59,22 @@ export function addTuningCommands(xl: Command, connect: Connect): void {
     .description('ask the kernel of a domain to hold so much memory')
     .argument('<domain>')
     .argument('<memory>', 'KiB, or with a unit: 512m')
-    .action(async (id, memory) => void (await change(id, { memory: mebibytes(memory) })));
+    .option('--json', 'print the domain as JSON')
+    .action((id: string, memory: string, options: Output) =>
+      change(id, { memory: mebibytes(memory) }, options),
+    );
   xl.command('mem-max')
     .description('set how much memory a domain may hold')
     .argument('<domain>')
     .argument('<memory>', 'KiB, or with a unit: 512m')
-    .action(async (id, memory) => void (await change(id, { maxMemory: mebibytes(memory) })));
+    .option('--json', 'print the domain as JSON')
+    .action((id: string, memory: string, options: Output) =>
+      change(id, { maxMemory: mebibytes(memory) }, options),
+    );
   xl.command('rename')
     .description('rename a domain')
     .argument('<domain>')
     .argument('<name>')
-    .action(async (id: string, name: string) => void (await change(id, { name })));
-  xl.command('sysrq')
-    .description('press a magic key: "h" has Linux say which there are')
-    .argument('<domain>')
-    .argument('<key>')
-    .action(async (id: string, key: string) => {
-      await connect().json(Domain, 'POST', domainUrl(id, '/actions/sysrq'), { key });
-    });
+    .option('--json', 'print the domain as JSON')
+    .action((id: string, name: string, options: Output) => change(id, { name }, options));
 }

@@ -4,11 +4,8 @@ import type { Command } from 'commander';
 import type { RawData } from 'ws';
 import { StoreNode } from '../schemas/xenstore.js';
 import { type Client, Refusal, UserError } from './client.js';
-
-type Connect = () => Client;
-
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-const json = (value: unknown): void => print(JSON.stringify(value, null, 2));
+import { type Connect, type Output, print, printJson } from './command.js';
+import { whole } from './numbers.js';
 
 /** Relative paths are domain 0's, as for Xen's tools. */
 const absolute = (path: string): string =>
@@ -25,14 +22,18 @@ export function addStoreCommands(xl: Command, connect: Connect): void {
     .description('print each path that changes at or below a node')
     .argument('[path]', undefined, '/')
     .option('-n <count>', 'stop after so many')
-    .action(async (path: string, options: { n?: string }) => {
+    .option('--json', 'as JSON lines')
+    .action(async (path: string, options: Output & { n?: string }) => {
       const query = new URLSearchParams({ path: absolute(path) });
       const socket = await connect().socket(`/v1/xenstore/watch?${query}`);
-      let left = Number(options.n ?? Number.POSITIVE_INFINITY);
+      let left =
+        options.n === undefined
+          ? Number.POSITIVE_INFINITY
+          : whole(options.n, 'a number of changes');
       socket.on('message', (data: RawData) => {
         const { path: changed } = JSON.parse(String(data)) as { path?: string };
         if (changed === undefined || left <= 0) return;
-        print(changed);
+        print(options.json ? JSON.stringify({ path: changed }) : changed);
         left -= 1;
         if (left === 0) socket.close();
       });
@@ -48,38 +49,43 @@ function addReaders(xl: Command, connect: Connect): void {
     .option('-f', 'whole paths')
     .option('-p', 'permissions')
     .option('--json', 'as JSON')
-    .action(async (path: string, options: LsOptions & { json?: true }) => {
+    .action(async (path: string, options: LsOptions & Output) => {
       const node = await read(connect(), path, 256);
-      if (options.json) json(node);
+      if (options.json) printJson(node);
       else for (const line of listing(node, 0, options)) print(line);
     });
   xl.command('xenstore-read')
     .description('print the values of nodes')
     .argument('<path...>')
     .option('--json', 'as JSON')
-    .action(async (paths: string[], options: { json?: true }) => {
+    .action(async (paths: string[], options: Output) => {
       const client = connect();
       const nodes = await Promise.all(paths.map((path) => read(client, path, 0)));
-      if (options.json) json(Object.fromEntries(nodes.map(({ path, value }) => [path, value])));
+      if (options.json)
+        printJson(Object.fromEntries(nodes.map(({ path, value }) => [path, value])));
       else for (const { value } of nodes) print(value);
     });
   xl.command('xenstore-list')
     .description('print the names of the children of nodes')
     .argument('<path...>')
     .option('--json', 'as JSON')
-    .action(async (paths: string[], options: { json?: true }) => {
+    .action(async (paths: string[], options: Output) => {
       const client = connect();
       const nodes = await Promise.all(paths.map((path) => read(client, path, 1)));
       const names = nodes.flatMap(({ children = [] }) => children.map(({ name }) => name));
-      if (options.json) json(names);
+      if (options.json) printJson(names);
       else for (const name of names) print(name);
     });
   xl.command('xenstore-exists')
     .description('exit status 0 if all nodes exist, 1 if not')
     .argument('<path...>')
-    .action(async (paths: string[]) => {
+    .option('--json', 'print which do as JSON')
+    .action(async (paths: string[], { json }: Output) => {
       const client = connect();
-      for (const path of paths) if (!(await exists(client, path))) process.exitCode = 1;
+      const found = new Map<string, boolean>();
+      for (const path of paths) found.set(path, await exists(client, path));
+      if (json) printJson(Object.fromEntries(found));
+      if ([...found.values()].includes(false)) process.exitCode = 1;
     });
 }
 
@@ -97,12 +103,16 @@ function addWriters(xl: Command, connect: Connect): void {
   xl.command('xenstore-write')
     .description('write values to nodes')
     .argument('<path value...>')
-    .action(async (words: string[]) => {
+    .option('--json', 'print the nodes as JSON')
+    .action(async (words: string[], { json }: Output) => {
       if (words.length % 2 !== 0) throw new UserError('each path needs a value');
       const client = connect();
+      const nodes: StoreNode[] = [];
       for (let i = 0; i < words.length; i += 2) {
-        await client.json(StoreNode, 'PUT', nodeUrl(words[i] ?? ''), { value: words[i + 1] });
+        const url = nodeUrl(words[i] ?? '');
+        nodes.push(await client.json(StoreNode, 'PUT', url, { value: words[i + 1] }));
       }
+      if (json) printJson(nodes);
     });
   xl.command('xenstore-rm')
     .description('remove nodes with all below them')
@@ -115,10 +125,12 @@ function addWriters(xl: Command, connect: Connect): void {
     .description('set the permissions of a node, such as n0 r3')
     .argument('<path>')
     .argument('<permission...>')
-    .action(async (path: string, permissions: string[]) => {
+    .option('--json', 'print the node as JSON')
+    .action(async (path: string, permissions: string[], { json }: Output) => {
       const client = connect();
       await read(client, path, 0);
-      await client.json(StoreNode, 'PUT', nodeUrl(path), { permissions });
+      const node = await client.json(StoreNode, 'PUT', nodeUrl(path), { permissions });
+      if (json) printJson(node);
     });
 }
 

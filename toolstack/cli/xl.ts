@@ -2,13 +2,11 @@
 
 /** xl: a thin client of the API, with the verbs and the output that Xen's users know. */
 
-import { UserError } from './client.js';
-import { program } from './program.js';
+import { invoke } from './invoke.js';
 
-try {
-  await program().parseAsync();
-} catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  process.stderr.write(`xl: ${error.message}\n`);
-  process.exitCode = 1;
-}
+// Whoever reads the output may have seen enough, as `head` has.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(0);
+});
+await invoke(process.argv.slice(2));

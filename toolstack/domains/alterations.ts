@@ -1,16 +1,18 @@
 /** Commands that change a domain that goes on: what it is, and what devices it has. */
 
 import type { DeviceEvent } from '../../dom0/device.js';
-import type { Dom0 } from '../../dom0/guest.js';
 import type { DomainEvent } from '../schemas/event.js';
 import type { DomainCommand } from './commands.js';
 import { changeDomain, pressSysrq, sendNmi } from './domain-changes.js';
+import type { DeviceHost } from './domain-devices.js';
+import { planNext } from './next-config.js';
 import type { DomainRecord } from './record.js';
 
 type Kind =
   | 'change'
   | 'sysrq'
   | 'nmi'
+  | 'configure'
   | 'attach-disk'
   | 'detach-disk'
   | 'attach-vif'
@@ -21,11 +23,12 @@ export type Alteration = Extract<DomainCommand, { kind: Kind }>;
 type Said = Pick<DomainEvent, 'kind' | 'device' | 'detail'>;
 
 export async function alterDomain(
-  dom0: Dom0,
+  host: DeviceHost,
   record: DomainRecord,
   command: Alteration,
   tell: (event: DeviceEvent) => void,
 ): Promise<Said> {
+  const { dom0 } = host;
   const { devices, domid } = record;
   switch (command.kind) {
     case 'change':
@@ -37,6 +40,9 @@ export async function alterDomain(
     case 'nmi':
       await sendNmi(dom0, record, command.vcpu);
       return { kind: 'changed', detail: `nmi to vCPU ${command.vcpu}` };
+    case 'configure':
+      await planNext(host, record, command.config);
+      return { kind: 'changed', detail: 'what it is built from when it reboots' };
     case 'attach-disk': {
       const vdev = await devices.planDisk(command.disk);
       await orElse(devices.attach(domid, tell), () => devices.removeDisk(vdev, true));

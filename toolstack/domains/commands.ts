@@ -30,6 +30,8 @@ export type DomainCommand =
   | { readonly kind: 'sysrq'; readonly id: string; readonly key: string }
   /** Sends an NMI to a vCPU; legal until the domain has shut down. */
   | { readonly kind: 'nmi'; readonly id: string; readonly vcpu: number }
+  /** Changes what the domain is built from when it reboots; legal until it has shut down. */
+  | { readonly kind: 'configure'; readonly id: string; readonly config: DomainCreate }
   /** Attach and detach devices; legal until the domain has shut down. What is attached comes back after a reboot. */
   | { readonly kind: 'attach-disk'; readonly id: string; readonly disk: DiskConfig }
   | {

@@ -38,6 +38,7 @@ export async function changeDomain(
   }
   const { name, ...rest } = change;
   record.config = { ...record.config, ...defined(rest) };
+  if (record.next !== undefined) record.next = { ...record.next, ...defined(rest) };
   if (name !== undefined) await rename(dom0, record, name);
 }
 

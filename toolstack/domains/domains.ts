@@ -12,7 +12,7 @@ import type { DomainNotice } from '../../dom0/privcmd.js';
 import type { DomainInfo } from '../../hypervisor/public/privcmd.js';
 import type { Core, DumpCoreRequest } from '../schemas/core.js';
 import type { DomainDisk } from '../schemas/disk.js';
-import type { Domain, DomainCreate, ShutdownReason, ShutdownRequest } from '../schemas/domain.js';
+import type { Domain, DomainCreate, ShutdownRequest } from '../schemas/domain.js';
 import type { DomainEvent } from '../schemas/event.js';
 import type { DomainVif } from '../schemas/vif.js';
 import { type Alteration, alterDomain } from './alterations.js';
@@ -26,8 +26,9 @@ import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
 import { noteEnd } from './last-words.js';
+import { adoptNext } from './next-config.js';
 import { type Reaction, reactionTo } from './policies.js';
-import { type BuildFrom, type DomainRecord, describeDomain } from './record.js';
+import { type BuildFrom, type DomainRecord, describeDomain, requireState } from './record.js';
 import { Registry } from './registry.js';
 import type { Symbols } from './symbols.js';
 import type { Progress } from './tasks.js';
@@ -92,6 +93,12 @@ export class Domains {
 
   etag(id: string): string {
     return etagOf(this.#registry.require(id));
+  }
+
+  /** What its next incarnation is to be built from. */
+  config(id: string): DomainCreate {
+    const { config, next = config } = this.#registry.require(id);
+    return next;
   }
 
   /** The domain of that name or uuid, if there is one now. */
@@ -194,9 +201,9 @@ export class Domains {
 
   /** Stops or continues its vCPUs. */
   #turn(record: DomainRecord, kind: 'pause' | 'unpause'): Promise<Domain> {
-    const states = kind === 'pause' ? ['running', 'blocked'] : ['paused'];
+    const states = kind === 'pause' ? (['running', 'blocked'] as const) : (['paused'] as const);
     return this.#exclusive(record, async () => {
-      await this.#requireState(record, states, `${kind}d`);
+      requireState(await this.#describe(record), states, `${kind}d`);
       await this.#call(`${kind}domain`, record);
       this.#record(`${kind}d`, record);
       return this.#describe(record);
@@ -209,7 +216,11 @@ export class Domains {
     { force, timeout }: ShutdownRequest,
   ): Promise<Domain> {
     return this.#exclusive(record, async () => {
-      await this.#requireState(record, ['running', 'blocked', 'paused'], `asked to ${action}`);
+      requireState(
+        await this.#describe(record),
+        ['running', 'blocked', 'paused'],
+        `asked to ${action}`,
+      );
       if (force) {
         await this.#dom0.privcmd.call('shutdown', { domid: record.domid, reason: action });
       } else {
@@ -222,13 +233,13 @@ export class Domains {
   /** Changes what it is, or what it has. */
   #alter(record: DomainRecord, command: Alteration): Promise<Domain> {
     return this.#exclusive(record, async () => {
-      await this.#requireState(record, ['running', 'blocked', 'paused'], 'changed');
+      requireState(await this.#describe(record), ['running', 'blocked', 'paused'], 'changed');
       if (command.kind === 'change') requireMatch(record, command.ifMatch);
       if (command.kind === 'change' && command.change.name !== undefined) {
         this.#registry.requireFree('name', command.change.name, record);
       }
       const tell = (event: DeviceEvent): void => this.#heard(record, event);
-      const { kind, ...what } = await alterDomain(this.#dom0, record, command, tell);
+      const { kind, ...what } = await alterDomain(this.#host, record, command, tell);
       this.#record(kind, record, what);
       return this.#describe(record);
     });
@@ -303,7 +314,7 @@ export class Domains {
   ): Promise<Result> {
     const record = this.#registry.require(id);
     return this.#exclusive(record, async () => {
-      await this.#requireState(record, ['running', 'blocked'], wanted);
+      requireState(await this.#describe(record), ['running', 'blocked'], wanted);
       return step(record);
     });
   }
@@ -319,6 +330,7 @@ export class Domains {
     delete record.shutdownReason;
     delete record.detail;
     try {
+      await adoptNext(this.#host, record);
       await this.#start(record);
       this.#record('restarted', record);
     } catch (error) {
@@ -329,20 +341,13 @@ export class Domains {
 
   /** The dead one steps aside for the post-mortem; its successor gets name and uuid. */
   async #renameRestart(record: DomainRecord): Promise<void> {
-    const { name, uuid, config, devices } = record;
+    const { name, uuid, config, next, devices } = record;
     record.name = `${name}-${record.domid}`;
     record.uuid = randomUUID();
     await devices.detach();
     record.devices = new DomainDevices(this.#host);
-    await this.#create({ ...config, name, uuid }, devices);
-  }
-
-  /** Throws `wrong-state`, naming the state and those in which it would be allowed. */
-  async #requireState(record: DomainRecord, allowed: string[], wanted: string): Promise<void> {
-    const { state } = await this.#describe(record);
-    if (allowed.includes(state)) return;
-    const message = `Domain ${record.domid} is ${state}; it can be ${wanted} while ${allowed.join(' or ')}.`;
-    throw new CommandError('wrong-state', message);
+    if (next !== undefined) await devices.forget();
+    await this.#create({ ...(next ?? config), name, uuid }, next ? undefined : devices);
   }
 
   async #describe(record: DomainRecord): Promise<Domain> {
@@ -370,7 +375,6 @@ export class Domains {
     { device, detail = record.detail }: Pick<Partial<DomainEvent>, 'device' | 'detail'> = {},
   ): void {
     const { domid, uuid, name, state, shutdownReason } = describeDomain(record);
-    const reason: ShutdownReason | undefined = shutdownReason;
     this.#events.record({
       kind,
       domid,
@@ -378,7 +382,7 @@ export class Domains {
       name,
       state,
       ...(device !== undefined && { device }),
-      ...(reason && { reason }),
+      ...(shutdownReason && { reason: shutdownReason }),
       ...(detail && { detail }),
     });
   }

@@ -5,6 +5,7 @@ import type { Guest } from '../../dom0/guest.js';
 import type { CreatedDomain, DomainInfo, RestoreDomain } from '../../hypervisor/public/privcmd.js';
 import type { Domain, DomainCreate, ShutdownReason } from '../schemas/domain.js';
 import type { DomainDevices } from './domain-devices.js';
+import { CommandError } from './errors.js';
 
 const NS = 1e9;
 const PAGES_PER_MIB = 256;
@@ -15,6 +16,8 @@ export type BuildFrom = (params: RestoreDomain) => Promise<CreatedDomain>;
 export interface DomainRecord {
   /** What each incarnation is built from. */
   config: DomainCreate;
+  /** What the next one is to be built from instead. */
+  next?: DomainCreate;
   devices: DomainDevices;
   /** What the first incarnation is built from instead, if that is not its kernel. */
   build?: BuildFrom | undefined;
@@ -92,4 +95,15 @@ function stateOf(info: DomainInfo | undefined): Domain['state'] {
   if (info.shutdown) return 'shutdown';
   if (info.paused) return 'paused';
   return info.running ? 'running' : 'blocked';
+}
+
+/** Throws `wrong-state`, naming the state and those in which it would be allowed. */
+export function requireState(
+  { domid, state }: Domain,
+  allowed: readonly Domain['state'][],
+  wanted: string,
+): void {
+  if (allowed.includes(state)) return;
+  const message = `Domain ${domid} is ${state}; it can be ${wanted} while ${allowed.join(' or ')}.`;
+  throw new CommandError('wrong-state', message);
 }

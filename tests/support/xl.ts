@@ -1,0 +1,68 @@
+/** xl as its users run it, as a process of its own, and without one where that would only cost time. */
+
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { invoke } from '../../toolstack/cli/invoke.js';
+import type { Outcome } from './transcript-file.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+const XL = join(ROOT, 'toolstack/cli/xl.ts');
+
+/** What runs xl as a program: its words follow. */
+const XL_COMMAND = [process.execPath, '--import', 'tsx', XL] as const;
+
+/** @param input typed to it; standard input stays open. */
+export function runXl(
+  words: readonly string[],
+  input = '',
+  env: NodeJS.ProcessEnv = {},
+): Promise<Outcome> {
+  const [node, ...options] = XL_COMMAND;
+  const child = spawn(node, [...options, ...words], { cwd: ROOT, env: { ...process.env, ...env } });
+  let [out, err] = ['', ''];
+  child.stdout.on('data', (data: Buffer) => {
+    out += data;
+  });
+  child.stderr.on('data', (data: Buffer) => {
+    err += data;
+  });
+  if (input !== '') child.stdin.write(input);
+  return new Promise((resolve) =>
+    child.on('close', (code, signal) =>
+      resolve({ status: code ?? 128, out, err: err + (signal ?? '') }),
+    ),
+  );
+}
+
+/** The same without a process: what it writes and its exit status are caught. One at a time; it must not read standard input. */
+export async function runXlHere(words: readonly string[]): Promise<Outcome> {
+  const said = { out: '', err: '' };
+  const release = [
+    catchWrites(process.stdout, said, 'out'),
+    catchWrites(process.stderr, said, 'err'),
+  ];
+  const before = process.exitCode;
+  process.exitCode = 0;
+  try {
+    await invoke(words);
+    return { ...said, status: Number(process.exitCode) };
+  } finally {
+    process.exitCode = before;
+    for (const each of release) each();
+  }
+}
+
+function catchWrites(
+  stream: NodeJS.WriteStream,
+  said: { out: string; err: string },
+  key: 'out' | 'err',
+): () => void {
+  const { write } = stream;
+  stream.write = (data: string | Uint8Array): boolean => {
+    said[key] += typeof data === 'string' ? data : Buffer.from(data).toString();
+    return true;
+  };
+  return () => {
+    stream.write = write;
+  };
+}
