@@ -18,6 +18,7 @@ import { Domains } from './domains/domains.js';
 import { EventFeed } from './domains/event-feed.js';
 import { EventLog } from './domains/event-log.js';
 import { HostFacts } from './domains/host-facts.js';
+import { ImageFacts } from './domains/image-facts.js';
 import { Images } from './domains/images.js';
 import { Metrics } from './domains/metrics.js';
 import { Networks, OUTSIDE } from './domains/networks.js';
@@ -73,7 +74,8 @@ export async function startService(
   const server = startStore(privcmd, log); // XenStore, with a ring for each guest
   const store = new XenstoreClient(inProcessChannel(server, { label: 'toolstack' }));
   const socket = options.storeSocket && (await listenOnSocket(server, options.storeSocket));
-  const images = new Images(options); // kernels and RAM disks
+  const images = new Images(options, new ImageFacts(state.imageFacts)); // kernels and RAM disks
+  await images.sweep();
   const disks = new DiskFolders(options); // disk images
   await disks.sweep();
   const events = new EventLog(state.eventNumbers); // what happens to domains, numbered

@@ -8,9 +8,11 @@ import { gzipSync } from 'node:zlib';
 import lzma from 'lzma-native';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ImageCache } from '../../toolstack/domains/image-cache.js';
+import { ImageFacts } from '../../toolstack/domains/image-facts.js';
 import { Images } from '../../toolstack/domains/images.js';
 import { unpack } from '../../toolstack/domains/unpack.js';
 import { UnpackedImages } from '../../toolstack/domains/unpacked-images.js';
+import { openState } from '../../toolstack/state/state.js';
 import { bzImage, withSize } from '../support/bzimage.js';
 import { testWithPeer } from '../support/peer.js';
 
@@ -188,15 +190,18 @@ describe('unpacked images', () => {
 const debian = readdirSync('/boot').find((name) => /^vmlinuz-.*-amd64$/.test(name));
 const path = `/boot/${debian ?? 'vmlinuz-amd64'}`;
 testWithPeer('linux-image-amd64', [path], 'Debian’s kernel, packed with XZ and BCJ', async () => {
-  const images = new Images({
+  const folders = {
     images: '/boot',
     uploads: join(folder, 'uploads'),
     cache: join(folder, 'kernels'),
     unpackedLimit: 512 * 1024 * 1024,
     cacheLimit: 512 * 1024 * 1024,
-  });
+  };
+  const state = await openState(undefined, () => undefined);
+  const images = new Images(folders, new ImageFacts(state.imageFacts));
   const { bytes } = await images.load(basename(path), 'kernel');
   await images.settled;
+  await state.close();
   const kernel = Buffer.from(bytes.buffer);
   expect(kernel.toString('latin1', 0, 4)).toBe('\x7fELF');
   expect(kernel.length).toBeGreaterThan(30_000_000);

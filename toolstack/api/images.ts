@@ -1,16 +1,21 @@
 /** `/v1/images`: kernels and RAM disks, listed, uploaded as raw bytes, removed. */
 
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod';
+import { namesTag } from '../domains/etag.js';
+import type { Facts } from '../domains/image-facts.js';
+import { deleteImage } from '../domains/image-use.js';
 import type { Services } from '../domains/services.js';
-import { Image, ImageList, UploadName } from '../schemas/image.js';
-import { checkDigest } from './digest.js';
-import { none, refusals } from './responses.js';
+import { hashOf } from '../domains/shared-bytes.js';
+import { Image, ImageDeleteQuery, ImageList, ImageParams, UploadName } from '../schemas/image.js';
+import { checkDigest, digestOf } from './digest.js';
+import { bytes, none, refusals } from './responses.js';
 
 const tags = ['images'];
 
 export const imageRoutes =
-  ({ images }: Services, uploadLimit: number): FastifyPluginAsyncZod =>
+  (services: Services, uploadLimit: number): FastifyPluginAsyncZod =>
   async (app) => {
+    const { images } = services;
     app.removeAllContentTypeParsers();
     app.addContentTypeParser(
       '*',
@@ -34,9 +39,11 @@ export const imageRoutes =
         },
       },
       async (request, reply) => {
-        const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-        checkDigest(request.headers, bytes);
-        return reply.code(201).send(await images.save(request.params.name, bytes));
+        const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+        const sha256 = await hashOf(body);
+        checkDigest(request.headers, sha256);
+        reply.header('etag', `"${sha256}"`);
+        return reply.code(201).send(await images.save(request.params.name, body, sha256));
       },
     );
     app.delete(
@@ -46,12 +53,58 @@ export const imageRoutes =
           tags,
           summary: 'Remove an uploaded image',
           params: UploadName,
-          response: { 204: none, ...refusals(404) },
+          querystring: ImageDeleteQuery,
+          response: { 204: none, ...refusals(404, 409) },
         },
       },
       async (request, reply) => {
-        await images.delete(request.params.name);
+        await deleteImage(services, request.params.name, request.query);
         return reply.code(204).send(undefined);
       },
     );
+    await app.register(downloadRoutes(services));
   };
+
+const downloadRoutes =
+  ({ images }: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    // Fastify's own HEAD would read the whole file.
+    app.head(
+      '/v1/images/:name',
+      { schema: { hide: true, params: ImageParams } },
+      async (request, reply) => {
+        const facts = await images.read(request.params.name);
+        return reply.headers(headersOf(facts)).send();
+      },
+    );
+    app.get(
+      '/v1/images/:name',
+      {
+        exposeHeadRoute: false,
+        schema: {
+          tags,
+          summary: 'Download an image; HEAD tells its size, ETag and digest alone',
+          params: ImageParams,
+          response: { 200: bytes('The image.'), 304: none, ...refusals(400, 404) },
+        },
+      },
+      async (request, reply) => {
+        const { facts, stream } = await images.download(request.params.name);
+        const headers = headersOf(facts);
+        const known = request.headers['if-none-match'];
+        if (known === undefined || !namesTag(known, headers.etag)) {
+          reply.headers({ ...headers, 'content-digest': digestOf(facts.sha256) });
+          return reply.send(stream as never);
+        }
+        stream.destroy();
+        return reply.code(304).header('etag', headers.etag).send(undefined);
+      },
+    );
+  };
+
+const headersOf = ({ bytes: length, sha256 }: Facts) => ({
+  'content-type': 'application/octet-stream',
+  'content-length': length,
+  'repr-digest': digestOf(sha256),
+  etag: `"${sha256}"`,
+});

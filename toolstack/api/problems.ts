@@ -37,6 +37,7 @@ const PROBLEMS: Record<ErrorCode | HttpCode, { status: number; title: string }> 
   'method-not-allowed':     { status: 405, title: 'The resource does not have this method' },
   'too-slow':               { status: 408, title: 'The request did not come in time' },
   'name-in-use':            { status: 409, title: 'The name is in use' },
+  'image-in-use':           { status: 409, title: 'The image is in use' },
   'disk-exists':            { status: 409, title: 'The disk is there already' },
   'disk-in-use':            { status: 409, title: 'The disk is in use' },
   'device-exists':          { status: 409, title: 'The domain has such a device' },

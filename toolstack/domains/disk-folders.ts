@@ -3,13 +3,13 @@
  * within. What is made or uploaded goes to the first directory.
  */
 
-import { randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { link, mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { DiskImage } from '../schemas/disk.js';
+import { sweepTemporary, temporaryName } from '../state/temporary-files.js';
 import { CommandError } from './errors.js';
 import { fileNames } from './file-names.js';
 
@@ -152,12 +152,7 @@ export class DiskFolders {
 
   /** Removes what an earlier service that did not end well has left. */
   async sweep(): Promise<void> {
-    const [folder] = this.#folders;
-    for (const name of await readdir(folder).catch(() => [])) {
-      const [, pid] = /^\.temporary-(\d+)-/.exec(name) ?? [];
-      if (pid !== undefined && !isRunning(Number(pid)))
-        await rm(join(folder, name), { force: true });
-    }
+    await sweepTemporary(this.#folders[0]);
   }
 
   /** Marks a file as a domain's. @returns how to let go of it. */
@@ -199,17 +194,6 @@ export class DiskFolders {
       if (real !== undefined && path.startsWith(real + sep)) return true;
     }
     return false;
-  }
-}
-
-/** Names a file that is of no use once this process has ended. */
-const temporaryName = (): string => `.temporary-${process.pid}-${randomUUID()}`;
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'no-such-domain'
   | 'no-such-image'
   | 'no-such-definition'
+  | 'image-in-use'
   | 'no-such-node'
   | 'no-such-disk'
   | 'no-such-device'

@@ -1,13 +1,17 @@
 /** Kernels and RAM disks: the image directory, which is only read, and beside it what was uploaded. Nothing outside is reachable. */
 
-import { randomUUID } from 'node:crypto';
 import { realpathSync, type Stats, statSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, realpath } from 'node:fs/promises';
 import { isAbsolute, join, sep } from 'node:path';
+import { Readable } from 'node:stream';
 import type { Image } from '../schemas/image.js';
+import { removeDurably, writeDurably } from '../state/durable-files.js';
+import { sweepTemporary } from '../state/temporary-files.js';
 import { CommandError } from './errors.js';
 import { fileNames } from './file-names.js';
 import { ImageCache } from './image-cache.js';
+import type { Facts, ImageFacts } from './image-facts.js';
+import { kindOf } from './image-kind.js';
 import { hashOf, readShared } from './shared-bytes.js';
 import { SMALL_BYTES, SmallImages } from './small-images.js';
 import { isPacked, UnpackError } from './unpack.js';
@@ -42,9 +46,11 @@ export class Images {
   readonly #folders: ImageFolders;
   readonly #unpacked: UnpackedImages;
   readonly #small = new SmallImages();
+  readonly #facts: ImageFacts;
 
-  constructor(folders: ImageFolders) {
+  constructor(folders: ImageFolders, facts: ImageFacts) {
     this.#folders = folders;
+    this.#facts = facts;
     this.#unpacked = new UnpackedImages(new ImageCache(folders.cache, folders.cacheLimit));
   }
 
@@ -56,8 +62,9 @@ export class Images {
       [images, false],
       [uploads, true],
     ] as const) {
-      for (const { name, bytes } of await regularFiles(folder)) {
-        found.set(name, { name, bytes, uploaded });
+      for (const { name, path, stats } of await regularFiles(folder)) {
+        const facts = await this.#facts.at(path, stats).catch(() => undefined);
+        if (facts !== undefined) found.set(name, { name, ...facts, uploaded }); // else it is gone
       }
     }
     return [...found.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -99,25 +106,67 @@ export class Images {
     return this.#unpacked.written;
   }
 
-  async save(name: string, bytes: Uint8Array): Promise<Image> {
-    const { uploads } = this.#folders;
-    await mkdir(uploads, { recursive: true });
-    const temporary = join(uploads, `.${randomUUID()}`);
-    try {
-      await writeFile(temporary, bytes, { mode: 0o600 });
-      await rename(temporary, join(uploads, name));
-    } finally {
-      await rm(temporary, { force: true });
-    }
-    return { name, bytes: bytes.length, uploaded: true };
+  /** Removes what an earlier service that did not end well has left. */
+  async sweep(): Promise<void> {
+    await sweepTemporary(this.#folders.uploads);
+    await this.#facts.sweep();
   }
 
-  /** Removes an upload; images of the image directory stay. */
+  /** Resolves when it is on disk. @param sha256 of the bytes, in hexadecimal. */
+  async save(name: string, bytes: Uint8Array, sha256: string): Promise<Image> {
+    const { uploads } = this.#folders;
+    const stats = await writeDurably(uploads, name, bytes);
+    const facts = { bytes: bytes.length, sha256, kind: kindOf(bytes) };
+    await this.#facts.remember(join(await realpath(uploads), name), stats, facts);
+    return { name, ...facts, uploaded: true };
+  }
+
+  /** Throws `no-such-image`. */
+  async read(name: string): Promise<Facts> {
+    const { facts, stream } = await this.download(name);
+    stream.destroy();
+    return facts;
+  }
+
+  /** An image as it lies there, under the name that the list gives it. Whoever gets the stream reads or destroys it. */
+  async download(name: string): Promise<{ facts: Facts; stream: Readable }> {
+    const { uploads, images } = this.#folders;
+    const found = HIDDEN.test(name)
+      ? undefined
+      : (fileWithin(uploads, name) ?? fileWithin(images, name));
+    const file = found && (await open(found.path).catch(() => undefined));
+    if (file === undefined) throw noImage(`There is no image "${name}".`);
+    try {
+      const facts = await this.#facts.of(found?.path ?? '', file);
+      if (facts.bytes > 0) {
+        return { facts, stream: file.createReadStream({ start: 0, end: facts.bytes - 1 }) };
+      }
+      await file.close();
+      return { facts, stream: Readable.from([]) };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Removes an upload for good; images of the image directory stay. Throws `no-such-image`. */
   async delete(name: string): Promise<void> {
-    const file = fileWithin(this.#folders.uploads, name);
-    if (file === undefined)
-      throw new CommandError('no-such-image', `No upload is named "${name}".`);
-    await rm(file.path);
+    const { path } = this.requireUpload(name);
+    await removeDurably(path);
+    await this.#facts.forget(path);
+  }
+
+  /** Throws `no-such-image`. */
+  requireUpload(name: string): File {
+    const file = HIDDEN.test(name) ? undefined : fileWithin(this.#folders.uploads, name);
+    if (file === undefined) throw noImage(`No upload is named "${name}".`);
+    return file;
+  }
+
+  /** Whether what a configuration names is that upload. */
+  isUpload(name: string, used: string): boolean {
+    const { path } = this.requireUpload(name);
+    return this.#lookup(used)?.path === path;
   }
 
   #find(name: string, field: string): File {
@@ -129,6 +178,7 @@ export class Images {
     return file;
   }
 
+  /** An upload hides an image of the same name. */
   #lookup(name: string): File | undefined {
     const { uploads, images } = this.#folders;
     for (const folder of [uploads, images]) {
@@ -162,13 +212,15 @@ const badName = (name: string, field: string, detail: string): CommandError =>
     errors: [{ pointer: `/${field}`, detail, expected: 'the name of an image', found: name }],
   });
 
-async function regularFiles(folder: string): Promise<{ name: string; bytes: number }[]> {
+const noImage = (message: string): CommandError => new CommandError('no-such-image', message);
+
+async function regularFiles(folder: string): Promise<(File & { name: string })[]> {
   const names = await fileNames(folder);
   return names
     .filter((name) => !HIDDEN.test(name))
     .flatMap((name) => {
       const file = fileWithin(folder, name);
-      return file === undefined ? [] : [{ name, bytes: file.stats.size }];
+      return file === undefined ? [] : [{ name, ...file }];
     });
 }
 

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { readFileSync, type Stats } from 'node:fs';
+import { stampOf } from './image-facts.js';
 
 /** Files up to this size are read without a detour through the thread pool, which costs more than the reading. */
 export const SMALL_BYTES = 1024 * 1024;
@@ -22,7 +23,7 @@ export class SmallImages {
 
   /** @param path of a file of at most SMALL_BYTES. @throws as `readFileSync` does. */
   read(path: string, stats: Stats): SmallImage {
-    const stamp = [stats.dev, stats.ino, stats.size, stats.mtimeMs, stats.ctimeMs].join();
+    const stamp = stampOf(stats);
     const known = this.#images.get(path);
     this.#images.delete(path);
     const image = known?.stamp === stamp ? known : readImage(path, stamp);

@@ -60,7 +60,7 @@ export class Collection<Value> {
   }
 
   /** Resolves when no change is under way. */
-  async settled(): Promise<void> {
+  readonly settled = async (): Promise<void> => {
     await this.#turn;
-  }
+  };
 }

@@ -1,21 +1,15 @@
 /** What the service remembers when it is started again, in an embedded store. Each acknowledged write is on disk. */
 
-import {
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  realpathSync,
-  rmSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { z } from 'zod';
 import { Definition } from '../schemas/definition.js';
+import { Image } from '../schemas/image.js';
 import { Token } from '../schemas/token.js';
 import { Collection } from './collection.js';
+import { syncFolder } from './durable-files.js';
 import { EventNumbers, type Reservation } from './event-numbers.js';
 import { holdFolder } from './hold.js';
 import { checkStoreFile } from './store-file.js';
@@ -30,10 +24,18 @@ const MOST_DATABASES = 16;
 export const StoredToken = Token.extend({ hash: z.string() });
 export type StoredToken = z.infer<typeof StoredToken>;
 
+/** What was found out of an image file, for as long as its stamp is the same. */
+const StoredImageFacts = Image.pick({ bytes: true, sha256: true, kind: true }).extend({
+  path: z.string(),
+  stamp: z.string(),
+});
+export type StoredImageFacts = z.infer<typeof StoredImageFacts>;
+
 export interface State {
   readonly tokens: Collection<StoredToken>;
   /** By name. */
   readonly definitions: Collection<Definition>;
+  readonly imageFacts: Collection<StoredImageFacts>;
   readonly eventNumbers: EventNumbers;
   /** Resolves when everything is on disk and the folder is free for another service. */
   close(): Promise<void>;
@@ -62,11 +64,12 @@ export async function openState(
       root.openDB({ name, encoding: 'json' });
     const tokens = new Collection(database('tokens'), StoredToken, log);
     const definitions = new Collection(database('definitions'), Definition, log);
+    const imageFacts = new Collection(database('image-facts'), StoredImageFacts, log);
     const eventNumbers = new EventNumbers(reservationIn(root));
     closing.push(async () => eventNumbers.close());
-    for (const collection of [tokens, definitions]) closing.push(() => collection.settled());
-    syncFolder(path);
-    return { tokens, definitions, eventNumbers, close };
+    for (const { settled } of [tokens, definitions, imageFacts]) closing.push(settled);
+    await syncFolder(path);
+    return { tokens, definitions, imageFacts, eventNumbers, close };
   } catch (error) {
     await close();
     throw error;
@@ -108,14 +111,4 @@ function reservationIn(root: RootDatabase<unknown, string>): Reservation {
       if (read() < number) void root.put('events', number);
     });
   return { read, write, raise };
-}
-
-/** A new file is there for good only when its folder is on disk, too. */
-function syncFolder(path: string): void {
-  const handle = openSync(path, 'r');
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
 }
