@@ -14,6 +14,7 @@ import { MOUNT, type Promises, promisesOf, WRITERS } from '../support/crash-writ
 import { BUSYBOX, KERNEL, kernelModule } from '../support/debian.js';
 import { debianRamdisk } from '../support/debian-linux.js';
 import { testWithPeer } from '../support/peer.js';
+import { numbersFrom } from '../support/random-numbers.js';
 import { uploadImage } from '../support/service.js';
 import { ServiceProcess } from '../support/service-process.js';
 import { Shell } from '../support/shell.js';
@@ -49,15 +50,6 @@ afterEach(async () => {
   await service?.kill();
   rmSync(folder, { recursive: true, force: true });
 });
-
-/** Numbers from 0 to 1, the same for the same seed: Lehmer's generator. */
-function numbers(seed: number): () => number {
-  let state = (seed % 2147483646) + 1;
-  return () => {
-    state = (state * 48271) % 2147483647;
-    return state / 2147483647;
-  };
-}
 
 /** Boots a guest that writes, and kills the service after so much of the time. @returns what the guest had promised. */
 async function round(n: number, overlay: string | false, part: number): Promise<Promises> {
@@ -152,7 +144,7 @@ function checkRound(read: (name: string) => Buffer, n: number, promises: Promise
 }
 
 async function killAgainAndAgain(overlay: string | false): Promise<void> {
-  const random = numbers(SEED);
+  const random = numbersFrom(SEED);
   const image = join(folder, 'disks', 'ext4.img');
   execFileSync(MKFS, ['-q', '-F', image, `${DISK_MIB}M`]);
   await upload();

@@ -43,6 +43,12 @@ export class ServiceProcess {
     }
   }
 
+  /** SIGTERM, as who supervises it would end it. @returns its exit code, once it is gone. */
+  stop(): Promise<NodeJS.Signals | number | null> {
+    this.#child.kill('SIGTERM');
+    return this.#exit;
+  }
+
   /** SIGKILL, whatever it is doing. @returns what ended it, once it is gone. */
   kill(): Promise<NodeJS.Signals | number | null> {
     this.#child.kill('SIGKILL');

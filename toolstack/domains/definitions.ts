@@ -29,12 +29,15 @@ export interface Put {
   readonly isNew: boolean;
 }
 
+/** What makes domains. */
+type Maker = Pick<Domains, 'run' | 'read'>;
+
 export class Definitions {
   readonly #kept: Collection<Definition>;
-  readonly #domains: Domains;
+  readonly #domains: Maker;
   readonly #events: EventLog;
 
-  constructor(kept: Collection<Definition>, domains: Domains, events: EventLog) {
+  constructor(kept: Collection<Definition>, domains: Maker, events: EventLog) {
     this.#kept = kept;
     this.#domains = domains;
     this.#events = events;
