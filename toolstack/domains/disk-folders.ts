@@ -4,7 +4,7 @@
  */
 
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
-import { link, mkdir, open, readdir, realpath, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, realpath, rm, stat } from 'node:fs/promises';
 import { isAbsolute, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
