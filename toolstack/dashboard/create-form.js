@@ -62,6 +62,12 @@ export function openCreateForm() {
         h('input', { type: 'checkbox', name: 'paused' }),
         'leave it paused',
       ),
+      h(
+        'label',
+        { class: 'check' },
+        h('input', { type: 'checkbox', name: 'defined' }),
+        'remember it as a definition',
+      ),
     ),
     rest,
     h(
@@ -138,7 +144,7 @@ async function submit(form, dialog, rest) {
   showErrors(form, rest, []);
   button.disabled = true;
   try {
-    const { uuid, name } = await request('POST', '/v1/domains', configOf(form));
+    const { uuid, name } = await create(form);
     dialog.close();
     say(`${name} is created.`);
     lookSoon();
@@ -150,6 +156,15 @@ async function submit(form, dialog, rest) {
   } finally {
     button.disabled = false;
   }
+}
+
+/** @param {HTMLFormElement} form */
+async function create(form) {
+  const config = configOf(form);
+  if (!new FormData(form).has('defined')) return request('POST', '/v1/domains', config);
+  const name = encodeURIComponent(String(config['name']));
+  await request('PUT', `/v1/definitions/${name}`, { config });
+  return request('POST', `/v1/definitions/${name}/actions/start`, {});
 }
 
 /** @param {HTMLFormElement} form */
@@ -170,7 +185,7 @@ function configOf(form) {
     if (name === 'disk') config['disks'] = [{ vdev: 'xvda', target: text }];
     else if (name === 'vif') config['vifs'] = [{}];
     else if (name === 'paused') config['paused'] = true;
-    else config[name] = NUMBERS.includes(name) ? Number(text) : text;
+    else if (name !== 'defined') config[name] = NUMBERS.includes(name) ? Number(text) : text;
   }
   return config;
 }
@@ -190,7 +205,7 @@ function showErrors(form, rest, errors) {
   }
   rest.textContent = '';
   for (const { pointer, detail } of errors) {
-    const first = pointer.split('/')[1] ?? '';
+    const first = pointer.replace(/^\/config/, '').split('/')[1] ?? '';
     const field = form.querySelector(`#new-${CSS.escape(FIELD_OF[first] ?? first)}`);
     if (field instanceof HTMLInputElement) showError(field, detail);
     else rest.textContent = `${pointer} ${detail}`.trim();

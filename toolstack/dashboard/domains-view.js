@@ -1,6 +1,7 @@
 /** The domains: a table of all, or the page of one. */
 
 import { openCreateForm } from './create-form.js';
+import { definitionsPanel } from './definitions-panel.js';
 import { h, icon, keyed, setText } from './dom.js';
 import { actionButtons } from './domain-actions.js';
 import { showDomain } from './domain-page.js';
@@ -57,6 +58,7 @@ function showList(main, until) {
     table,
     empty,
     loading,
+    definitionsPanel(until),
   );
   const update = keyed(body, (/** @type {Domain} */ domain) => domain.uuid, makeRow);
   domains.watch((list) => {

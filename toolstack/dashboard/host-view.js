@@ -5,6 +5,7 @@ import { h, keyed, setText } from './dom.js';
 import { bytes, count, duration, pages, percent, short } from './format.js';
 import { host, hostRates } from './live.js';
 import { complain } from './toast.js';
+import { forgetToken, token } from './token.js';
 
 /** @typedef {{ key: string, value: string, about: string, bad?: boolean }} Tile */
 /** @typedef {{ name: string, total: number, rate: number, share: number, missing: boolean }} Call */
@@ -24,12 +25,7 @@ export const hostView = {
         'div',
         { class: 'head' },
         h('h1', {}, 'Host'),
-        h(
-          'nav',
-          { class: 'links', 'aria-label': 'For machines' },
-          h('a', { href: '/metrics' }, 'Metrics'),
-          h('a', { href: '/openapi.json' }, 'OpenAPI'),
-        ),
+        token() === null ? machineLinks() : tokenButton(),
       ),
       tiles,
       h(
@@ -68,6 +64,28 @@ export const hostView = {
     void followLog(log, until);
   },
 };
+
+/** Where a token is needed, a browser that follows a link has none to show. */
+const machineLinks = () =>
+  h(
+    'nav',
+    { class: 'links', 'aria-label': 'For machines' },
+    h('a', { href: '/docs' }, 'API'),
+    h('a', { href: '/openapi.json' }, 'OpenAPI'),
+    h('a', { href: '/metrics' }, 'Metrics'),
+  );
+
+const tokenButton = () =>
+  h(
+    'button',
+    {
+      click: () => {
+        forgetToken();
+        location.reload();
+      },
+    },
+    'Forget the token',
+  );
 
 /** @param {import('../schemas/host.js').Host} figures
  * @returns {Tile[]}

@@ -19,6 +19,7 @@ import { wants } from './words.js';
  * @property {string} [errno]
  * @property {number} duration
  * @property {string} rip
+ * @property {string} [symbol] where in the guest's kernel
  * @property {readonly string[]} why
  * @property {string} text
  */
@@ -142,11 +143,12 @@ function lineRow(line) {
 }
 
 /** @param {Line} line */
-function moreOf({ args, output, why, rip, seq }) {
+function moreOf({ args, output, why, rip, symbol, seq }) {
   const rows = [
     ...why.map((reason) => ['why', reason]),
     ...Object.entries(args),
     ...Object.entries(output).map(([name, value]) => [`→ ${name}`, value]),
+    ...(symbol === undefined ? [] : [['in', symbol]]),
     ['rip', rip],
     ['record', String(seq)],
   ];

@@ -5,6 +5,7 @@ import { h, icon, keyed, setText } from './dom.js';
 import { count, short } from './format.js';
 import { domains } from './live.js';
 import { go } from './router.js';
+import { expressionField } from './trace-expression.js';
 import { TraceLines } from './trace-lines.js';
 import { TraceSummary } from './trace-summary.js';
 
@@ -29,6 +30,7 @@ export const traceView = {
     main.append(
       h('div', { class: 'head' }, h('h1', {}, 'Trace'), tools.state, tools.pause, tools.clear),
       tools.element,
+      expressionField(query, until),
       parts.lines.element,
       parts.summary.element,
     );
@@ -64,8 +66,10 @@ export const traceView = {
  */
 function address(query) {
   const asked = new URLSearchParams();
-  const domain = query.get('domain');
-  if (domain !== null) asked.set('domain', domain);
+  for (const name of ['domain', 'filter']) {
+    const value = query.get(name);
+    if (value !== null) asked.set(name, value);
+  }
   const loud = LOUD.filter((name) => query.has(name));
   if (loud.length > 0) asked.set('class', [...QUIET, ...loud].join());
   return `?${asked}`;
