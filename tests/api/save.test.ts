@@ -131,6 +131,20 @@ describe('a saved domain', () => {
     expect((await request('DELETE', '/v1/domains/hello')).status).toBe(204);
   });
 
+  test('is restored as a task if that is preferred, which says what is wrong with the file', async () => {
+    await fetch(`${service.url}/v1/saves/none-at-all`, { method: 'PUT', body: 'no saved domain' });
+    const path = '/v1/saves/none-at-all/actions/restore';
+    expect((await request('POST', path)).status).toBe(422);
+    const headers = { prefer: 'respond-async, wait=600' };
+    const { status, json, headers: answered } = await request('POST', path, {}, headers);
+    expect(status).toBe(200);
+    expect(answered.get('location')).toBe(`/v1/tasks/${json.id}`);
+    expect(json).toMatchObject({ state: 'failed', problem: { type: '/problems/bad-save' } });
+    const missing = await request('POST', '/v1/saves/none/actions/restore', {}, headers);
+    expect(missing.status).toBe(404);
+    await request('DELETE', '/v1/saves/none-at-all');
+  });
+
   test('that is not there is said so', async () => {
     expect((await request('GET', '/v1/saves/none')).status).toBe(404);
     expect((await request('DELETE', '/v1/saves/none')).status).toBe(404);

@@ -7,6 +7,7 @@ import type { Services } from '../domains/services.js';
 import { Domain, DomainId } from '../schemas/domain.js';
 import { RestoreRequest, Save, SaveList, SaveParams, SaveRequest } from '../schemas/save.js';
 import { PreferHeaders, Task } from '../schemas/task.js';
+import { answerCreated } from './creating.js';
 import { answerOf } from './prefer.js';
 import { bytes, none, refusals } from './responses.js';
 
@@ -48,16 +49,26 @@ const actionRoutes =
       {
         schema: {
           tags,
-          summary: 'Build a domain from a file: it goes on where it was suspended',
+          summary:
+            'Build a domain from a file: it goes on where it was suspended; with Prefer: respond-async, as a task',
           params,
+          headers: PreferHeaders,
           body: RestoreRequest.nullish(),
-          response: { 201: Domain, ...refusals(400, 404, 409, 422, 507) },
+          response: {
+            200: Task,
+            201: Domain,
+            202: Task,
+            ...refusals(400, 404, 409, 422, 503, 507),
+          },
         },
       },
       async (request, reply) => {
+        const { name } = request.params;
         const asked = RestoreRequest.parse(request.body ?? {});
-        const domain = await restoreSaved(services, request.params.name, asked);
-        return reply.code(201).header('location', `/v1/domains/${domain.uuid}`).send(domain);
+        await services.saves.shelf.read(name);
+        const restore = () => restoreSaved(services, name, asked);
+        const { status, body } = await answerCreated(services, restore, request, reply);
+        return reply.code(status).send(body);
       },
     );
   };
