@@ -1,6 +1,7 @@
 /** xl trace as its users type it: run as a program against a real service with a guest that makes hypercalls. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, startTestService, type TestService } from '../support/service.js';
@@ -103,6 +104,82 @@ describe('xl trace', () => {
     const { status, out } = await run.ended;
     expect(status).toBe(0);
     expect(out).toMatch(/ [1-9]\d* +set_timer_op$/m);
+  });
+
+  test('records what happens to a file, until it is interrupted, and replays it without a service', async () => {
+    const file = join(service.folder, 'local.trace');
+    const run = start(['--record', file, '-d', 'clock', '-k', 'time,sched']);
+    await run.says(`recording to ${file}\n`);
+    await eventually(
+      async () => statSync(file).size,
+      (size) => size > 8192,
+    );
+    run.child.kill('SIGINT');
+    const { status, err } = await run.ended;
+    expect(status).toBe(0);
+    expect(err).toContain(`xl: ${statSync(file).size} bytes recorded\n`);
+
+    const nowhere = 'http://127.0.0.1:1';
+    const replay = (...args: string[]) => start(['--replay', file, ...args], nowhere).ended;
+    const all = linesOf((await replay()).out);
+    expect(all.length).toBeGreaterThan(10);
+    for (const line of all) expect(line).toMatch(/^d\d+v0 (set_timer_op|sched_op)\(.*@0x/);
+    const some = await replay('-e', 'domain=clock and call=set_timer_op', '-n', '3', '-t');
+    expect(linesOf(some.out)).toHaveLength(3);
+    for (const line of linesOf(some.out)) expect(line).toMatch(/^\d+\.\d{6} d\d+v0 set_timer_op/);
+    const json = linesOf((await replay('--json')).out).map((line) => JSON.parse(line));
+    expect(json.map(({ text }) => text)).toEqual(all);
+    expect((await replay('-S')).out).toMatch(new RegExp(`^100\\.00 .* ${all.length} +total$`, 'm'));
+    const bad = await replay('-e', 'call=');
+    expect(bad).toMatchObject({ status: 1, out: '' });
+    expect(bad.err).toMatch(/^xl: .*at character 6: expected a value/);
+
+    truncateSync(file, statSync(file).size - 8);
+    const cut = await replay();
+    expect(linesOf(cut.out)).toEqual(all.slice(0, -1));
+    expect(cut.status).toBe(1);
+    expect(cut.err).toMatch(/^xl: .*local\.trace: at byte \d+: the file ends within a record\n$/);
+    const none = await start(['--replay', join(ROOT, 'package.json')], nowhere).ended;
+    expect(none).toMatchObject({ status: 1, out: '' });
+    expect(none.err).toMatch(/package\.json: at byte 0: this is no recording of the trace\n$/);
+    const missing = await start(['--replay', `${file}.none`], nowhere).ended;
+    expect(missing).toMatchObject({ status: 1, err: expect.stringContaining('ENOENT') });
+  });
+
+  test('writes what happens for Perfetto, with the names of the domains', async () => {
+    const file = join(service.folder, 'live.json');
+    const { status, out } = await xlTrace('--perfetto', file, '-n', '10', '-d', 'clock');
+    expect({ status, out }).toEqual({ status: 0, out: '' });
+    const { traceEvents } = JSON.parse(readFileSync(file, 'utf8'));
+    expect(traceEvents.filter(({ ph }: { ph: string }) => ph === 'X')).toHaveLength(10);
+    expect(traceEvents).toContainEqual(
+      expect.objectContaining({ ph: 'M', args: { name: expect.stringMatching(/^d\d+ clock$/) } }),
+    );
+  });
+
+  test('prints a recording of the service, to a file if that is wanted', async () => {
+    const asked = { name: 'kept', seconds: 0.5, call: ['set_timer_op'] };
+    const headers = { prefer: 'wait' };
+    const made = await service.request('POST', '/v1/recordings', asked, headers);
+    expect(made.json.state).toBe('succeeded');
+    const file = join(service.folder, 'out.txt');
+    const { status, out } = await xlTrace('--recording', 'kept', '-o', file);
+    expect({ status, out }).toEqual({ status: 0, out: '' });
+    const lines = linesOf(readFileSync(file, 'utf8'));
+    expect(lines).toHaveLength(made.json.result.records);
+    const missing = await xlTrace('--recording', 'nothing');
+    expect(missing).toMatchObject({ status: 1, err: 'xl: There is no recording "nothing".\n' });
+  });
+
+  // biome-ignore format: one row per mistake
+  test.each([
+    [['--record', 'x', '-S'],                   '--record goes with neither'],
+    [['--replay', 'package.json', '-n', 'x'],   '-n is a number above 0, not "x"'],
+    [['-n', '1', '-o', '/nowhere/to/be/found'], 'ENOENT'],
+  ])('refuses %j', async (args, problem) => {
+    const { status, err } = await xlTrace(...args);
+    expect(status).toBe(1);
+    expect(err).toContain(problem);
   });
 
   test('tells what there is', async () => {

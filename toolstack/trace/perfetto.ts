@@ -6,6 +6,15 @@
 import type { TraceEvent } from '../../dom0/trace-format.js';
 import type { DomainName } from './recording-format.js';
 
+type Optional = 'op' | 'result' | 'errno' | 'symbol';
+/** What is shown of an event, which may come from elsewhere. */
+export type ShownEvent = Omit<
+  TraceEvent,
+  'class' | 'seq' | 'entries' | 'caller' | 'multicall' | Optional
+> & {
+  readonly class: string;
+} & { readonly [Key in Optional]?: TraceEvent[Key] | undefined };
+
 /** Nanoseconds of a microsecond. */
 const US = 1000;
 
@@ -23,7 +32,7 @@ export class PerfettoText {
     return '{"displayTimeUnit":"ns","traceEvents":[';
   }
 
-  event(event: TraceEvent): string {
+  event(event: ShownEvent): string {
     const { domid: pid, vcpu: tid, kind, class: cat, op } = event;
     const ts = event.time / US;
     this.#time = ts;
@@ -71,7 +80,7 @@ const metadata = (name: string, pid: number, tid: number, args: object): object 
 });
 
 /** What is shown of a slice when it is chosen. */
-function argumentsOf(event: TraceEvent): object {
+function argumentsOf(event: ShownEvent): object {
   const { args, output, result, errno, rip, symbol, why, preempted, kind, text } = event;
   const hasCode = kind === 'hypercall' || kind === 'fault';
   return {
