@@ -14,7 +14,7 @@ import {
 let service: TestService;
 beforeAll(async () => {
   service = await startTestService({ memory: 64 });
-  const body = { name: 'clock', kernel: 'ticker', cmdline: 'ticks=1000000 period=5', memory: 4 };
+  const body = { name: 'clock', kernel: 'ticker', cmdline: 'ticks=1000000 period=20', memory: 4 };
   expect((await service.request('POST', '/v1/domains', body)).status).toBe(201);
 });
 afterAll(() => service.close());
