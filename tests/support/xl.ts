@@ -9,7 +9,7 @@ const ROOT = join(import.meta.dirname, '../..');
 const XL = join(ROOT, 'toolstack/cli/xl.ts');
 
 /** What runs xl as a program: its words follow. */
-const XL_COMMAND = [process.execPath, '--import', 'tsx', XL] as const;
+export const XL_COMMAND = [process.execPath, '--import', 'tsx', XL] as const;
 
 /** @param input typed to it; standard input stays open. */
 export function runXl(

@@ -3,6 +3,7 @@
 import { Command } from 'commander';
 import { addAbsentVerbs } from './absent-verbs.js';
 import { Client } from './client.js';
+import { addCompletion } from './completion.js';
 import { addConsole } from './console.js';
 import { addCreateVerbs } from './create-verbs.js';
 import { addDefinitionCommands } from './definitions.js';
@@ -54,6 +55,7 @@ export function program(): Command {
   addStoreCommands(xl, client);
   xl.commandsGroup('xl itself:');
   addHelp(xl);
+  addCompletion(xl);
   addAbsentVerbs(xl);
   return xl;
 }

@@ -16,7 +16,7 @@ import {
 } from './top-table.js';
 
 const DEFAULT_DELAY = '3';
-const FOOTER = 'Delay  Networks  vBds  Vcpus  Repeat header  Sort order  <- -> columns  Quit';
+const FOOTER = 'q quit  d delay  n b v r lines  <- -> columns  s sort: ';
 
 interface TopOptions extends Output, Shown {
   readonly batch?: true;
@@ -209,7 +209,7 @@ class TopScreen {
       ...summary(look, new Date()),
       ...table.slice(0, room),
       ...Array.from({ length: Math.max(0, room - table.length) }, () => ''),
-      typing || `${FOOTER}   by ${sort.title}`,
+      typing || `${FOOTER}${sort.title}`,
     ]);
   }
 }
