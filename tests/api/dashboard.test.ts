@@ -117,6 +117,30 @@ suite.test(
 );
 
 suite.test(
+  'the trace is recorded, and played after its domain has gone',
+  '#/trace',
+  async (page) => {
+    await suite.create({ name: 'traced', kernel: 'hello', memory: 4 });
+    await page.getByText('Recordings').click();
+    await page.getByRole('button', { name: 'Record', exact: true }).click();
+    await page.getByText('so far').waitFor();
+    await page.locator('.lines .call', { hasText: 'event_channel_op' }).first().waitFor();
+    await suite.type('traced', 'hypercall 63');
+    await page.locator('.lines .call', { hasText: 'ENOSYS' }).waitFor();
+    await page.getByRole('button', { name: /^Stop / }).click();
+    await page.getByRole('button', { name: /^Play / }).waitFor();
+    await suite.destroy('traced');
+    await page.getByRole('button', { name: /^Play / }).click();
+    await page.getByText(/end of the recording, \d+ records/).waitFor();
+    await page.locator('.lines .call', { hasText: 'ENOSYS' }).waitFor();
+    await page.getByRole('button', { name: /^Remove / }).click();
+    await page.getByText('Nothing is recorded yet.').waitFor();
+    await page.getByRole('link', { name: 'Live' }).click();
+    await page.waitForURL(/#\/trace$/);
+  },
+);
+
+suite.test(
   'a definition is made, started with the service, started and forgotten',
   '',
   async (page) => {

@@ -76,6 +76,6 @@ async function mistakeIn(filter) {
     return '';
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    return error.errors[0]?.detail ?? error.message;
+    return error.message;
   }
 }

@@ -45,10 +45,15 @@ export class TraceLines {
   /** @type {(Line | string)[]} */
   #waiting = [];
   #skipped = 0;
+  #atOnce;
 
-  /** @param {HTMLInputElement} filter */
-  constructor(filter) {
+  /**
+   * @param {HTMLInputElement} filter
+   * @param {boolean} isPlayed from a recording, all at once: nobody waits for what comes next
+   */
+  constructor(filter, isPlayed) {
     this.#filter = filter;
+    this.#atOnce = isPlayed ? KEPT : AT_ONCE;
     this.element = h('div', { class: 'stack' }, this.#empty, this.#list);
     filter.addEventListener('input', () => {
       for (const line of /** @type {NodeListOf<HTMLElement>} */ (
@@ -82,7 +87,7 @@ export class TraceLines {
   #push(lines) {
     if (this.#waiting.length === 0) requestAnimationFrame(() => this.#draw());
     this.#waiting.push(...lines);
-    const excess = this.#waiting.length - AT_ONCE;
+    const excess = this.#waiting.length - this.#atOnce;
     if (excess <= 0) return;
     this.#waiting.splice(0, excess);
     this.#skipped += excess;

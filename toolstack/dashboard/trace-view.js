@@ -4,6 +4,7 @@ import { keepSocket } from './api.js';
 import { h, icon, keyed, setText } from './dom.js';
 import { count, short } from './format.js';
 import { domains } from './live.js';
+import { recordingsPanel } from './recordings-panel.js';
 import { go } from './router.js';
 import { expressionField } from './trace-expression.js';
 import { TraceLines } from './trace-lines.js';
@@ -24,13 +25,23 @@ export const traceView = {
   title: 'Trace',
   show(main, _rest, query, until) {
     const filter = filterField();
-    const parts = { lines: new TraceLines(filter), summary: new TraceSummary(filter) };
+    const isPlayed = query.has('recording');
+    const parts = { lines: new TraceLines(filter, isPlayed), summary: new TraceSummary(filter) };
     const tools = toolbar(query, parts, filter, until);
     parts.summary.element.hidden = true;
     main.append(
-      h('div', { class: 'head' }, h('h1', {}, 'Trace'), tools.state, tools.pause, tools.clear),
+      h(
+        'div',
+        { class: 'head' },
+        h('h1', {}, 'Trace'),
+        tools.state,
+        tools.pause,
+        tools.clear,
+        isPlayed && liveLink(),
+      ),
       tools.element,
       expressionField(query, until),
+      recordingsPanel(query, until),
       parts.lines.element,
       parts.summary.element,
     );
@@ -44,6 +55,10 @@ export const traceView = {
         lost: (reason) => {
           totals.isOpen = false;
           setText(tools.state, reason || 'connection lost, trying again');
+        },
+        closed: () => {
+          totals.isOpen = false;
+          setText(tools.state, `end of the recording, ${count(totals.records)} records`);
         },
         message: (data) => receive(String(data), parts, totals, tools.isPaused()),
       },
@@ -61,12 +76,14 @@ export const traceView = {
   },
 };
 
+const liveLink = () => h('a', { class: 'button', href: '#/trace' }, 'Live');
+
 /** What the service is asked for.
  * @param {URLSearchParams} query of the page
  */
 function address(query) {
   const asked = new URLSearchParams();
-  for (const name of ['domain', 'filter']) {
+  for (const name of ['domain', 'filter', 'recording']) {
     const value = query.get(name);
     if (value !== null) asked.set(name, value);
   }
