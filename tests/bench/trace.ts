@@ -13,6 +13,7 @@ const ROUNDS = 5;
 /** Number of xen_version, the call that the guest makes. */
 const NULL_CALL = 17;
 const MIB = 1024 * 1024;
+const NEWLINE = 10;
 
 // biome-ignore format: one row per way of watching
 const WAYS = {
@@ -55,6 +56,22 @@ function askingCost(): number {
   return ((performance.now() - started) * 1e9) / times;
 }
 
+/** Share of the records that a listener on everything does not get, in percent: there is no room in the ring, or it is too slow. */
+async function dropShare(service: TestService): Promise<number> {
+  const socket = new TestSocket(`${service.url}/v1/trace`);
+  socket.socket.removeAllListeners('message');
+  let [taken, dropped] = [0, 0];
+  socket.socket.on('message', (data: Buffer) => {
+    const [, lost] = /^\{"dropped":(\d+)\}$/.exec(data.subarray(0, 32).toString()) ?? [];
+    if (lost !== undefined) dropped += Number(lost);
+    else for (const byte of data) if (byte === NEWLINE) taken += 1;
+  });
+  await socket.opened();
+  await runBenchGuest(service, 'bench-xen', 'only=null_hypercall scale=5');
+  socket.close();
+  return (100 * dropped) / (taken + dropped);
+}
+
 export async function benchTrace(service: TestService): Promise<void> {
   const ways = Object.keys(WAYS) as Way[];
   const rounds: Record<Way, number>[] = [];
@@ -75,6 +92,7 @@ export async function benchTrace(service: TestService): Promise<void> {
       unit: 'x without trace',
     },
     { name: 'one listener on everything', value: ratio('everything'), unit },
+    { name: 'of which it does not get', value: await dropShare(service), unit: '%' },
     { name: 'one listener on another class', value: ratio('class'), unit },
     { name: 'one listener on another call', value: ratio('call'), unit },
     { name: 'one listener on another domain', value: ratio('domain'), unit },
