@@ -36,9 +36,9 @@ export class ConsoleHistory {
     this.#end += tail.length;
   }
 
-  /** A copy of what is kept, oldest first. */
-  bytes(): Uint8Array {
-    const { kept } = this;
+  /** A copy of what is kept, oldest first: the last `most` bytes of it. */
+  bytes(most = this.limit): Uint8Array {
+    const kept = Math.min(this.kept, most);
     const out = new Uint8Array(kept);
     const capacity = this.#bytes.length;
     if (kept === 0) return out;

@@ -38,11 +38,14 @@ export class PrivcmdRefusal extends Error {
   override readonly name = 'PrivcmdRefusal';
   readonly errno: string;
   readonly detail: Readonly<Record<string, unknown>>;
+  /** What the hypervisor's log has said of the domain lately, if the call was about one. */
+  readonly log: readonly string[];
 
-  constructor(op: string, { errno, message, detail }: PrivcmdError) {
+  constructor(op: string, { errno, message, detail }: PrivcmdError, log: readonly string[] = []) {
     super(`${op}: ${message} (-${errno})`);
     this.errno = errno;
     this.detail = { message, ...detail };
+    this.log = log;
   }
 }
 
@@ -80,10 +83,16 @@ export interface GrantCopy {
   readonly at: number;
 }
 
+/** Lines of the log that are remembered, and those of them that explain a refusal. */
+const RECENT_LINES = 200;
+const EXCERPT_LINES = 10;
+
 export type DomainNotice = Extract<PrivcmdEvent, { event: 'domain' }>;
 
 interface Waiting {
   readonly op: PrivcmdOp;
+  /** The domain that the call is about, if it is about one. */
+  readonly domid: number | undefined;
   resolve(result: never): void;
   reject(error: Error): void;
 }
@@ -99,6 +108,8 @@ export class Privcmd {
   readonly #logListeners = new Set<(line: string) => void>();
   readonly #ready: Promise<void>;
   #settleReady: { resolve(): void; reject(error: Error): void } | undefined;
+  /** The last lines of the hypervisor's log. */
+  #recent: string[] = [];
   #lastId = 0;
   #gone: PrivcmdGone | undefined;
 
@@ -127,7 +138,8 @@ export class Privcmd {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { op, resolve, reject });
+      const domid = 'domid' in args ? args.domid : undefined;
+      this.#waiting.set(id, { op, domid, resolve, reject });
       this.#channel.send({ ...args, id, op } as PrivcmdCall);
     });
   }
@@ -238,6 +250,12 @@ export class Privcmd {
     return () => this.#logListeners.delete(listener);
   }
 
+  /** The last lines of the hypervisor's log that speak of a domain, as far as they are among the last of all. */
+  logAbout(domid: number): string[] {
+    const about = new RegExp(`\\bd${domid}(v\\d+)?\\b`);
+    return this.#recent.filter((line) => about.test(line)).slice(-EXCERPT_LINES);
+  }
+
   /** The hypervisor is no more: whoever waits is told. */
   fail(reason: string): void {
     if (this.#gone !== undefined) return;
@@ -256,8 +274,11 @@ export class Privcmd {
     const waiting = this.#waiting.get(message.id);
     this.#waiting.delete(message.id);
     if (waiting === undefined) return;
-    if ('error' in message) waiting.reject(new PrivcmdRefusal(waiting.op, message.error));
-    else waiting.resolve(message.result as never);
+    if ('error' in message) {
+      const { op, domid } = waiting;
+      const log = domid === undefined ? [] : this.logAbout(domid);
+      waiting.reject(new PrivcmdRefusal(op, message.error, log));
+    } else waiting.resolve(message.result as never);
   }
 
   #event(message: PrivcmdEvent): void {
@@ -269,6 +290,7 @@ export class Privcmd {
         for (const listener of this.#domainListeners) listener(message);
         break;
       case 'log':
+        this.#recent = [...this.#recent.slice(1 - RECENT_LINES), message.text];
         for (const listener of this.#logListeners) listener(message.text);
         break;
       case 'ready':

@@ -19,7 +19,7 @@ export class Refusal extends UserError {
   readonly problem: Problem | undefined;
 
   constructor(status: number, problem: Problem | undefined) {
-    super(problem?.detail ?? `HTTP status ${status}`);
+    super(problem === undefined ? `HTTP status ${status}` : inWords(problem));
     this.status = status;
     this.problem = problem;
   }
@@ -133,6 +133,12 @@ export class Client {
 
 function refusalOf(status: number, text: string): Refusal {
   return new Refusal(status, Problem.safeParse(parseJson(text)).data);
+}
+
+/** The detail, then what the errno means, then the lines that say more. */
+function inWords({ detail, errno, errnoMeaning, log = [] }: Problem): string {
+  const meaning = errnoMeaning === undefined ? [] : [`  ${errno}: ${errnoMeaning}`];
+  return [detail, ...meaning, ...log.map((line) => `  | ${line}`)].join('\n');
 }
 
 function parseJson(text: string): unknown {

@@ -25,7 +25,7 @@ import { CommandError } from './errors.js';
 import { etagOf, requireMatch } from './etag.js';
 import type { EventLog } from './event-log.js';
 import type { Images } from './images.js';
-import { noteEnd } from './last-words.js';
+import { forgetEnd, keepLastOutput, noteEnd } from './last-words.js';
 import { adoptNext } from './next-config.js';
 import { type Reaction, reactionTo } from './policies.js';
 import { type BuildFrom, type DomainRecord, describeDomain, requireState } from './record.js';
@@ -196,6 +196,7 @@ export class Domains {
     record.endedAt = new Date();
     this.#registry.end(record);
     record.console.end();
+    keepLastOutput(record);
     this.#record('destroyed', record);
   }
 
@@ -327,8 +328,7 @@ export class Domains {
   /** The same domain again, under a new domid; its console goes on. */
   async #restart(record: DomainRecord): Promise<void> {
     await tearDown(this.#dom0, record);
-    delete record.shutdownReason;
-    delete record.detail;
+    forgetEnd(record);
     try {
       await adoptNext(this.#host, record);
       await this.#start(record);

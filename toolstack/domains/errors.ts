@@ -46,6 +46,8 @@ export interface ErrorFacts {
   readonly errors?: FieldProblem[];
   readonly figures?: Record<string, number>;
   readonly errno?: string;
+  /** Lines of a log or a console that say more. */
+  readonly log?: string[];
 }
 
 export class CommandError extends Error {

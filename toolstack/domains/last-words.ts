@@ -18,6 +18,28 @@ export function noteEnd(
   const why = detail ?? (reason === 'crash' ? OWN_CRASH : undefined);
   record.shutdownReason = reason;
   if (why !== undefined) record.detail = symbols.annotate(domid, why);
-  record.console.pump();
+  keepLastOutput(record);
   return reason;
+}
+
+/** Its next incarnation begins with nothing of this. */
+export function forgetEnd(record: DomainRecord): void {
+  delete record.shutdownReason;
+  delete record.detail;
+  delete record.lastOutput;
+}
+
+/** Lines that are kept, characters of each, and bytes of the console that are looked at for them. */
+const LINES = 20;
+const LONGEST_LINE = 500;
+const TAIL_BYTES = 16 * 1024;
+const CONTROL = /(?!\t)\p{Cc}/gu;
+
+/** Takes what the guest has printed to the last, and remembers the end of it. */
+export function keepLastOutput(record: DomainRecord): void {
+  record.console.pump();
+  const text = new TextDecoder().decode(record.console.history.bytes(TAIL_BYTES));
+  const lines = text.split('\n').map((line) => line.replaceAll(CONTROL, '').slice(0, LONGEST_LINE));
+  while (lines.at(-1) === '') lines.pop();
+  record.lastOutput = lines.slice(-LINES);
 }

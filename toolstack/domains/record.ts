@@ -35,6 +35,8 @@ export interface DomainRecord {
   endedAt?: Date;
   shutdownReason?: ShutdownReason;
   detail?: string;
+  /** The last lines of the console of one that has stopped or ended. */
+  lastOutput?: string[];
   /** Last figures of the hypervisor, for when it is gone. */
   lastInfo?: DomainInfo | undefined;
 }
@@ -51,6 +53,7 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
     state: record.endedAt ? 'ended' : stateOf(info),
     ...(reason && { shutdownReason: reason }),
     ...(detail && { detail }),
+    ...lastWordsOf(record, reason),
     memory: {
       pages: info?.totPages ?? 0,
       maxPages: info?.maxPages ?? 0,
@@ -79,6 +82,21 @@ export function describeDomain(record: DomainRecord, info = record.lastInfo): Do
   };
 }
 
+const lastWordsOf = ({ lastOutput }: DomainRecord, reason: ShutdownReason | undefined) => ({
+  ...(reason && { exitCode: EXIT_CODES[reason] }),
+  ...(lastOutput && { lastOutput }),
+});
+
+/** As `xl run` exits. */
+const EXIT_CODES: Readonly<Record<ShutdownReason, number>> = {
+  poweroff: 0,
+  reboot: 0,
+  suspend: 0,
+  soft_reset: 0,
+  crash: 3,
+  watchdog: 3,
+};
+
 const ramdiskOf = ({ ramdisk }: DomainCreate) => (ramdisk === undefined ? {} : { ramdisk });
 
 const policiesOf = (config: DomainCreate): Domain['policies'] => ({
@@ -99,11 +117,11 @@ function stateOf(info: DomainInfo | undefined): Domain['state'] {
 
 /** Throws `wrong-state`, naming the state and those in which it would be allowed. */
 export function requireState(
-  { domid, state }: Domain,
+  { domid, state, lastOutput: log }: Domain,
   allowed: readonly Domain['state'][],
   wanted: string,
 ): void {
   if (allowed.includes(state)) return;
   const message = `Domain ${domid} is ${state}; it can be ${wanted} while ${allowed.join(' or ')}.`;
-  throw new CommandError('wrong-state', message);
+  throw new CommandError('wrong-state', message, log && { log });
 }

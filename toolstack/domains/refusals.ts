@@ -13,15 +13,16 @@ export function asCommandError(error: unknown): unknown {
   }
   if (!(error instanceof PrivcmdRefusal)) return error;
   const { errno, detail } = error;
+  const facts = { errno, ...(error.log.length > 0 && { log: [...error.log] }) };
   if (typeof detail['field'] === 'string') return badImage(error, detail['field']);
   if (NO_MEMORY.has(errno)) {
     const figures = numbersOf(detail);
     const text = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
     const message = `The host has not enough memory (4 KiB frames: ${text.join(', ')}).`;
-    return new CommandError('not-enough-memory', message, { errno, figures });
+    return new CommandError('not-enough-memory', message, { ...facts, figures });
   }
-  if (errno === 'ESRCH') return new CommandError('no-such-domain', error.message, { errno });
-  return new CommandError('hypervisor-refused', error.message, { errno });
+  if (errno === 'ESRCH') return new CommandError('no-such-domain', error.message, facts);
+  return new CommandError('hypervisor-refused', error.message, facts);
 }
 
 /** The builder names the field of the image, or of the request, that does not fit. */

@@ -175,6 +175,17 @@ export const Domain = z
     vifs: z.array(DomainVif),
     createdAt: z.iso.datetime(),
     endedAt: z.iso.datetime().optional(),
+    exitCode: z
+      .int()
+      .optional()
+      .describe(
+        'Of one that has stopped: 0 if its kernel wanted to (poweroff, reboot, suspend, soft_reset), 3 if it crashed or its watchdog bit, as `xl run` exits.',
+      ),
+    lastOutput: z
+      .array(z.string())
+      .max(20)
+      .optional()
+      .describe('Of one that has stopped or ended: the last lines of its console.'),
     console: z
       .string()
       .describe('Path of its console: GET for the history, WebSocket for the terminal.'),

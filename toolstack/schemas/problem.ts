@@ -22,6 +22,13 @@ export const Problem = z
       .optional()
       .describe('The fields at fault.'),
     errno: z.string().optional().describe('What the hypervisor answered, by name: "ENOMEM".'),
+    errnoMeaning: z.string().optional().describe('What Xen means by the errno, in a sentence.'),
+    log: z
+      .array(z.string())
+      .optional()
+      .describe(
+        "The last lines that say more: of the hypervisor's log about the domain, or of the console of a domain that has stopped.",
+      ),
     figures: z
       .record(z.string(), z.number())
       .optional()
