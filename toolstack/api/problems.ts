@@ -5,7 +5,6 @@ import {
   hasZodFastifySchemaValidationErrors,
   isResponseSerializationError,
 } from 'fastify-type-provider-zod';
-import { errnoMeaning } from '../../hypervisor/public/errno-meaning.js';
 import { CommandError, type ErrorCode } from '../domains/errors.js';
 import { asCommandError } from '../domains/refusals.js';
 import type { FieldProblem, Problem } from '../schemas/problem.js';
@@ -91,7 +90,7 @@ type HttpCode =
   | 'internal';
 export type ProblemCode = ErrorCode | HttpCode;
 
-type Extras = Partial<Pick<Problem, 'errors' | 'errno' | 'figures' | 'log'>>;
+type Extras = Partial<Pick<Problem, 'errors' | 'errno' | 'errnoMeaning' | 'figures' | 'log'>>;
 
 export function problem(
   code: ProblemCode,
@@ -101,7 +100,6 @@ export function problem(
 ): Problem {
   const { status, title } = PROBLEMS[code];
   const instance = request.url.split('?', 1)[0] ?? request.url;
-  const meaning = extras.errno === undefined ? undefined : errnoMeaning(extras.errno);
   return {
     type: `/problems/${code}`,
     title,
@@ -110,7 +108,6 @@ export function problem(
     instance,
     requestId: request.id,
     ...extras,
-    ...(meaning !== undefined && { errnoMeaning: meaning }),
   };
 }
 

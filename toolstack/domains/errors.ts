@@ -46,6 +46,8 @@ export interface ErrorFacts {
   readonly errors?: FieldProblem[];
   readonly figures?: Record<string, number>;
   readonly errno?: string;
+  /** What Xen means by it, in a sentence. */
+  readonly errnoMeaning?: string;
   /** Lines of a log or a console that say more. */
   readonly log?: string[];
 }

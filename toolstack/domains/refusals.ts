@@ -1,8 +1,9 @@
 /** What the hypervisor refuses, in the words of the toolstack. */
 
 import { PrivcmdGone, PrivcmdRefusal } from '../../dom0/privcmd.js';
+import { errnoMeaning } from '../../hypervisor/public/errno-meaning.js';
 import type { FieldProblem } from '../schemas/problem.js';
-import { CommandError } from './errors.js';
+import { CommandError, type ErrorFacts } from './errors.js';
 
 const NO_MEMORY = new Set(['ENOMEM', 'ENOSPC']);
 
@@ -13,7 +14,7 @@ export function asCommandError(error: unknown): unknown {
   }
   if (!(error instanceof PrivcmdRefusal)) return error;
   const { errno, detail } = error;
-  const facts = { errno, ...(error.log.length > 0 && { log: [...error.log] }) };
+  const facts = { ...namedErrno(errno), ...(error.log.length > 0 && { log: [...error.log] }) };
   if (typeof detail['field'] === 'string') return badImage(error, detail['field']);
   if (NO_MEMORY.has(errno)) {
     const figures = numbersOf(detail);
@@ -25,6 +26,12 @@ export function asCommandError(error: unknown): unknown {
   return new CommandError('hypervisor-refused', error.message, facts);
 }
 
+/** The error number by its name, and what that means. */
+function namedErrno(errno: string): Pick<ErrorFacts, 'errno' | 'errnoMeaning'> {
+  const meaning = errnoMeaning(errno);
+  return { errno, ...(meaning !== undefined && { errnoMeaning: meaning }) };
+}
+
 /** The builder names the field of the image, or of the request, that does not fit. */
 function badImage({ errno, detail }: PrivcmdRefusal, field: string): CommandError {
   const message = String(detail['message']);
@@ -34,7 +41,7 @@ function badImage({ errno, detail }: PrivcmdRefusal, field: string): CommandErro
     ...(detail['expected'] !== undefined && { expected: String(detail['expected']) }),
     ...(detail['found'] !== undefined && { found: String(detail['found']) }),
   };
-  return new CommandError('bad-image', `${error.detail}.`, { errno, errors: [error] });
+  return new CommandError('bad-image', `${error.detail}.`, { ...namedErrno(errno), errors: [error] });
 }
 
 const numbersOf = (detail: Readonly<Record<string, unknown>>): Record<string, number> =>
