@@ -41,7 +41,10 @@ function badImage({ errno, detail }: PrivcmdRefusal, field: string): CommandErro
     ...(detail['expected'] !== undefined && { expected: String(detail['expected']) }),
     ...(detail['found'] !== undefined && { found: String(detail['found']) }),
   };
-  return new CommandError('bad-image', `${error.detail}.`, { ...namedErrno(errno), errors: [error] });
+  return new CommandError('bad-image', `${error.detail}.`, {
+    ...namedErrno(errno),
+    errors: [error],
+  });
 }
 
 const numbersOf = (detail: Readonly<Record<string, unknown>>): Record<string, number> =>
