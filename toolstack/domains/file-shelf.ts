@@ -1,6 +1,6 @@
 /** A folder of files of one kind, each written whole or not at all: listed, read, downloaded, removed. */
 
-import { createReadStream } from 'node:fs';
+import { createReadStream, lstatSync, type Stats } from 'node:fs';
 import { type FileHandle, link, lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -42,12 +42,12 @@ export class FileShelf {
 
   /** Throws that it is missing. A link is none of ours: it may lead anywhere. */
   async read(name: string): Promise<ShelfFile> {
-    const facts = isWhole(name) ? await lstat(this.pathOf(name)).catch(() => undefined) : undefined;
-    if (facts?.isFile() !== true) {
-      const { missing, noun } = this.#words;
-      throw new CommandError(missing, `There is no ${noun} "${name}".`);
-    }
-    return { name, bytes: facts.size, createdAt: facts.mtime.toISOString() };
+    return this.#described(name, await lstat(this.pathOf(name)).catch(() => undefined));
+  }
+
+  /** As `read`, at once: a WebSocket is refused before it is opened. */
+  readSync(name: string): ShelfFile {
+    return this.#described(name, lstatSync(this.pathOf(name), { throwIfNoEntry: false }));
   }
 
   async download(name: string): Promise<{ bytes: number; stream: Readable }> {
@@ -90,6 +90,14 @@ export class FileShelf {
     return this.read(name);
   }
 
+  #described(name: string, facts: Stats | undefined): ShelfFile {
+    if (!isWhole(name) || facts?.isFile() !== true) {
+      const { missing, noun } = this.#words;
+      throw new CommandError(missing, `There is no ${noun} "${name}".`);
+    }
+    return { name, bytes: facts.size, createdAt: facts.mtime.toISOString() };
+  }
+
   #existing(name: string): CommandError {
     const { exists, noun } = this.#words;
     return new CommandError(exists, `There is a ${noun} "${name}" already.`, {
@@ -103,8 +111,11 @@ export function fileNameFor(
   { name, domid }: { readonly name: string; readonly domid: number },
   kind: string,
 ): string {
-  const time = new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');
-  return `${name}-${domid}-${time}.${kind}`;
+  return `${name}-${domid}-${momentForName()}.${kind}`;
 }
+
+/** This moment, as it can stand in the name of a file. */
+export const momentForName = (): string =>
+  new Date().toISOString().replace(/[-:]/g, '').replace('.', '-');
 
 const isWhole = (name: string): boolean => !name.startsWith('.') && !name.endsWith(PARTIAL);

@@ -1,6 +1,6 @@
 /** Recordings of the trace: made as tasks, a bounded number of bounded size; listed, stopped, read, removed. */
 
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { type FileHandle, statfs } from 'node:fs/promises';
 import type { Recording, RecordingRequest } from '../schemas/recording.js';
 import type { Task } from '../schemas/task.js';
@@ -8,10 +8,10 @@ import type { TraceFilter } from '../trace/filter.js';
 import { Recording as RecordingFile } from '../trace/recording.js';
 import { noteBytes } from '../trace/recording-format.js';
 import { CommandError } from './errors.js';
-import { FileShelf } from './file-shelf.js';
+import { FileShelf, momentForName } from './file-shelf.js';
 import type { Progress, Tasks } from './tasks.js';
 import { traceFilter } from './trace-filter.js';
-import { recordingConsumer } from './trace-recorder.js';
+import { recordingConsumer, sizeOf } from './trace-recorder.js';
 import type { NamedSource } from './trace-session.js';
 
 const MS = 1000;
@@ -68,7 +68,7 @@ export class Recordings {
     requestId: string,
   ): Promise<{ name: string; task: Task }> {
     const filter = traceFilter(request, this.#origin.decode);
-    const { name = nameOfNow() } = request;
+    const { name = `trace-${momentForName()}` } = request;
     await this.shelf.requireFree(name);
     this.#requireIdle(name, 'recording-exists');
     await this.#requireRoom(request.bytes);
@@ -110,10 +110,8 @@ export class Recordings {
   /** The recording, read when it is played. Throws as `download` does, but at once: a WebSocket is refused before it is opened. */
   open(name: string): RecordingFile {
     this.#requireIdle(name, 'wrong-state');
-    const path = this.shelf.pathOf(name);
-    if (statSync(path, { throwIfNoEntry: false })?.isFile() !== true)
-      throw new CommandError('no-such-recording', `There is no recording "${name}".`);
-    return new RecordingFile(chunksOf(path));
+    this.shelf.readSync(name);
+    return new RecordingFile(this.bytesOf(name));
   }
 
   bytesOf(name: string): AsyncIterable<Uint8Array> {
@@ -263,9 +261,3 @@ class Recorder {
 async function* chunksOf(path: string): AsyncGenerator<Uint8Array> {
   yield* createReadStream(path, { highWaterMark: CHUNK });
 }
-
-const sizeOf = (parts: readonly Uint8Array[]): number =>
-  parts.reduce((sum, { length }) => sum + length, 0);
-
-const nameOfNow = (): string =>
-  `trace-${new Date().toISOString().replace(/[-:]/g, '').replace('.', '-')}`;

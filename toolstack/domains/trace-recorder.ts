@@ -74,7 +74,8 @@ export function recordingConsumer(
   };
 }
 
-const sizeOf = (parts: readonly Uint8Array[]): number =>
+/** Bytes of all of them. */
+export const sizeOf = (parts: readonly Uint8Array[]): number =>
   parts.reduce((sum, { length }) => sum + length, 0);
 
 const clockNote = (time: number): Uint8Array =>
