@@ -1,10 +1,10 @@
 /** xl define, definitions, start, autostart, undefine as their users type them, against a real service. */
 
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestService, type TestService } from '../support/service.js';
+import { runXl } from '../support/xl.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 let service: TestService;
@@ -13,26 +13,9 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-interface Run {
-  readonly status: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 /** @param input typed to it; standard input stays open until the program ends. */
-function xl(args: string, input?: string): Promise<Run> {
-  const words = ['--import', 'tsx', 'toolstack/cli/xl.ts', '--host', service.url];
-  const child = spawn(process.execPath, [...words, ...args.split(' ')], { cwd: ROOT });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => {
-    out += data;
-  });
-  child.stderr.on('data', (data: Buffer) => {
-    err += data;
-  });
-  if (input !== undefined) child.stdin.write(input);
-  return new Promise((resolve) => child.on('close', (status) => resolve({ status, out, err })));
-}
+const xl = (args: string, input?: string) =>
+  runXl(['--host', service.url, ...args.split(' ')], input);
 
 const well = { status: 0, out: '', err: '' };
 const TABLE = `${'Name'.padEnd(40)} Autostart State\n`;

@@ -1,10 +1,10 @@
 /** xl trace as its users type it: run as a program against a real service with a guest that makes hypercalls. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { eventually, startTestService, type TestService } from '../support/service.js';
+import { startXl } from '../support/xl.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 let service: TestService;
@@ -16,33 +16,16 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-interface Run {
-  readonly child: ChildProcess;
-  readonly ended: Promise<{ status: number | null; out: string; err: string }>;
+function start(args: readonly string[], host = service.url) {
+  const run = startXl(['--host', host, 'trace', ...args]);
   /** Waits for text on its standard error. */
-  says(text: string): Promise<void>;
-}
-
-function start(args: readonly string[], host = service.url): Run {
-  const words = ['--import', 'tsx', 'toolstack/cli/xl.ts', '--host', host, 'trace', ...args];
-  const child = spawn(process.execPath, words, { cwd: ROOT });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => {
-    out += data;
-  });
-  child.stderr.on('data', (data: Buffer) => {
-    err += data;
-  });
-  const ended = new Promise<{ status: number | null; out: string; err: string }>((resolve) =>
-    child.on('close', (status) => resolve({ status, out, err })),
-  );
   const says = async (text: string): Promise<void> => {
     await eventually(
-      async () => err,
+      async () => run.said.err,
       (said) => said.includes(text),
     );
   };
-  return { child, ended, says };
+  return { ...run, says };
 }
 const xlTrace = (...args: string[]) => start(args).ended;
 const linesOf = (text: string): string[] => text.split('\n').slice(0, -1);
