@@ -3,15 +3,17 @@
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { rawRequest } from '../support/raw-request.js';
+import { RawConnection, rawRequest } from '../support/raw-request.js';
 import { startTestService, type TestService } from '../support/service.js';
 
 const SECRET = 'what nobody may read';
+const UPGRADE =
+  'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==';
 
 let service: TestService;
 /** Beside the folders of the service. */
 let secret: string;
-const KINDS = ['images', 'disks', 'cores', 'saves'] as const;
+const KINDS = ['images', 'disks', 'cores', 'saves', 'recordings'] as const;
 
 beforeAll(async () => {
   service = await startTestService({ memory: 64 });
@@ -78,6 +80,15 @@ describe.each(KINDS)('/v1/%s is not left by', (kind) => {
     expect(status).toBeOneOf([400, 404, 405]);
     expect(outside()).toEqual(before);
   });
+});
+
+test.each(NAMES)('/v1/trace plays no recording by the name of %s', async (_what, name) => {
+  const connection = new RawConnection(service.url);
+  const head = `GET /v1/trace?recording=${name} HTTP/1.1\r\nHost: localhost\r\n${UPGRADE}`;
+  connection.send(`${head}\r\n\r\n`);
+  await connection.ended;
+  expect(connection.statuses()).toEqual([expect.toBeOneOf([400, 404])]);
+  expect(connection.received).not.toContain(SECRET);
 });
 
 describe('an upload to a link that leads out', () => {

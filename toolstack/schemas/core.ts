@@ -1,14 +1,9 @@
 /** Cores: memory and vCPUs of domains at one moment, as ELF files. */
 
 import { z } from 'zod';
+import { ShelfName } from './shelf-name.js';
 
-const CoreName = z
-  .string()
-  .min(1)
-  .max(160)
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, 'letters, digits and _ . + - only, no path');
-
-export const CoreParams = z.strictObject({ name: CoreName });
+export const CoreParams = z.strictObject({ name: ShelfName });
 
 export const Core = z
   .strictObject({
@@ -25,7 +20,9 @@ export const CoreList = z
 
 export const DumpCoreRequest = z
   .strictObject({
-    name: CoreName.optional().describe('Name of the file; made of name, domid and time if absent.'),
+    name: ShelfName.optional().describe(
+      'Name of the file; made of name, domid and time if absent.',
+    ),
     live: z
       .boolean()
       .default(false)

@@ -1,15 +1,10 @@
 /** Recordings of the trace: what was traced for a while, as a file. */
 
 import { z } from 'zod';
+import { ShelfName } from './shelf-name.js';
 import { list, selection } from './trace.js';
 
-const RecordingName = z
-  .string()
-  .min(1)
-  .max(160)
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, 'letters, digits and _ . + - only, no path');
-
-export const RecordingParams = z.strictObject({ name: RecordingName });
+export const RecordingParams = z.strictObject({ name: ShelfName });
 
 export const Recording = z
   .strictObject({
@@ -33,7 +28,7 @@ const GIB = 1024 ** 3;
 
 export const RecordingRequest = z
   .strictObject({
-    name: RecordingName.optional().describe('Name of the file; made of the time if absent.'),
+    name: ShelfName.optional().describe('Name of the file; made of the time if absent.'),
     domain: words('domids, names or uuids; of domains to come, too.'),
     call: words('Names of hypercalls.'),
     class: words('Classes of records; all but fault and switch if absent.'),

@@ -1,14 +1,9 @@
 /** Saved domains: memory and vCPUs of a suspended domain, with what it was created from, as a file. */
 
 import { z } from 'zod';
+import { ShelfName } from './shelf-name.js';
 
-const SaveName = z
-  .string()
-  .min(1)
-  .max(160)
-  .regex(/^[A-Za-z0-9_][A-Za-z0-9_.+-]*$/, 'letters, digits and _ . + - only, no path');
-
-export const SaveParams = z.strictObject({ name: SaveName });
+export const SaveParams = z.strictObject({ name: ShelfName });
 
 export const Save = z
   .strictObject({
@@ -25,7 +20,9 @@ export const SaveList = z
 
 export const SaveRequest = z
   .strictObject({
-    name: SaveName.optional().describe('Name of the file; made of name, domid and time if absent.'),
+    name: ShelfName.optional().describe(
+      'Name of the file; made of name, domid and time if absent.',
+    ),
     afterwards: z
       .enum(['destroy', 'pause', 'run'])
       .default('destroy')

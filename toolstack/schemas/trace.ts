@@ -1,6 +1,7 @@
 /** The trace: what may be asked for, and what one record looks like as JSON. */
 
 import { z } from 'zod';
+import { ShelfName } from './shelf-name.js';
 
 export const list = (description: string) =>
   z
@@ -41,7 +42,7 @@ export const TraceQuery = z.strictObject({
       'JSON lines; records as they are; a TraceSummary each second, and at once when anything is sent; or frames that are a recording when they are put together.',
     ),
   by,
-  recording: z.string().max(160).optional().describe('Plays this one instead, and ends with it.'),
+  recording: ShelfName.optional().describe('Plays this one instead, and ends with it.'),
   speed: z.coerce
     .number()
     .min(0.001)
