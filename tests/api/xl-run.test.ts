@@ -1,13 +1,12 @@
 /** xl run: what comes of a kernel as an exit status, and as files. */
 
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { startTestService, type TestService } from '../support/service.js';
+import { runXl } from '../support/xl.js';
 
-const ROOT = join(import.meta.dirname, '../..');
 const folder = mkdtempSync(join(tmpdir(), 'xl-run-test-'));
 let service: TestService;
 beforeAll(async () => {
@@ -18,20 +17,8 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function xl(args: readonly string[]): Promise<{ status: number | null; out: string; err: string }> {
-  const env = { ...process.env };
-  delete env['XENOLITH_URL'];
-  const words = ['--import', 'tsx', 'toolstack/cli/xl.ts', ...args];
-  const child = spawn(process.execPath, words, { cwd: ROOT, env });
-  let [out, err] = ['', ''];
-  child.stdout.on('data', (data: Buffer) => {
-    out += data;
-  });
-  child.stderr.on('data', (data: Buffer) => {
-    err += data;
-  });
-  return new Promise((resolve) => child.on('close', (status) => resolve({ status, out, err })));
-}
+/** Where no service is named. */
+const xl = (args: readonly string[]) => runXl(args, '', { XENOLITH_URL: undefined });
 
 const HELLO = ['run', 'hello', 'memory=4'];
 
