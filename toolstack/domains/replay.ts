@@ -3,10 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TraceFilter } from '../trace/filter.js';
 import { type Recording, RecordingError } from '../trace/recording.js';
-import type { TraceConsumer } from './trace-feed.js';
+import type { Ended, TraceConsumer } from './trace-feed.js';
 import type { NamedSource } from './trace-session.js';
-
-type Ended = (problem?: string) => void;
 
 /** Records between two looks at whether the reader keeps up. */
 const BATCH = 256;

@@ -43,7 +43,8 @@ export class SymbolTable {
 
   /** `start_kernel+0x1a`; undefined if no symbol reaches the address. */
   nameOf(address: bigint): string | undefined {
-    const found = this.#symbols[this.#first(this.#lastAddress(address))];
+    const last = this.#symbols[this.#firstFrom(address + 1n) - 1];
+    const found = last && this.#symbols[this.#firstFrom(last.address)];
     if (found === undefined) return undefined;
     const offset = address - found.address;
     const reach = found.size > 0n ? found.size : REACH;
@@ -56,26 +57,15 @@ export class SymbolTable {
     return this.#symbols.find((symbol) => symbol.name === name)?.address;
   }
 
-  /** The last address of a symbol up to this one, -1n if there is none. */
-  #lastAddress(address: bigint): bigint {
-    let [low, high] = [0, this.#symbols.length];
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((this.#symbols[middle]?.address ?? 0n) <= address) low = middle + 1;
-      else high = middle;
-    }
-    return this.#symbols[low - 1]?.address ?? -1n;
-  }
-
-  /** Index of the first symbol at an address. */
-  #first(address: bigint): number {
+  /** Index of the first symbol at an address or above it. */
+  #firstFrom(address: bigint): number {
     let [low, high] = [0, this.#symbols.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
       if ((this.#symbols[middle]?.address ?? 0n) < address) low = middle + 1;
       else high = middle;
     }
-    return address < 0n ? -1 : low;
+    return low;
   }
 }
 

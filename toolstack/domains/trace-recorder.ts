@@ -31,13 +31,15 @@ export function recordingConsumer(
   const known = new Set<number>();
   let waiting: Uint8Array[] = [];
   let [bytes, records, missed] = [0, 0, 0];
-  const put = (parts: readonly Uint8Array[]): void => {
+  /** @param size bytes of all the parts. */
+  const put = (parts: readonly Uint8Array[], size: number): void => {
     waiting.push(...parts);
-    bytes += sizeOf(parts);
+    bytes += size;
   };
   const domains = named();
   for (const { domid } of domains) known.add(domid);
-  put([headBytes({ startedAt: new Date().toISOString(), domains })]);
+  const head = headBytes({ startedAt: new Date().toISOString(), domains });
+  put([head], head.length);
   let isClockNoted = false;
   const notesFor = (view: TraceView): Uint8Array[] => {
     const notes = isClockNoted ? [] : [clockNote(view.time)];
@@ -57,11 +59,12 @@ export function recordingConsumer(
         return;
       }
       const parts = [...notesFor(view), ...recordBytes(view)];
-      if (bytes + sizeOf(parts) > bounds.room) {
+      const size = sizeOf(parts);
+      if (bytes + size > bounds.room) {
         bounds.exhausted();
         return;
       }
-      put(parts);
+      put(parts, size);
       records++;
     },
     flush: () => {
